@@ -1,0 +1,1 @@
+"""Training: manifests, the trainer, checkpoints, and a synthetic corpus to learn from."""
