@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from voiceclone.types import Capabilities, Chunk, Reference, Utterance
+from voiceclone.types import BackendInfo, Capabilities, Chunk, Reference, Utterance
 
 #: Version of the protocol below; a plugin with another major number is listed as failed, never loaded.
 API: tuple[int, int] = (1, 0)
@@ -74,7 +74,7 @@ class Model(Protocol):
 class GeneratorModel:
     """Base of simple models: write ``synthesize`` as a generator of chunks, get the stepped form from here.
 
-    Each ``next()`` on the generator is one step; ``release`` closes the generator, so a ``finally`` in it runs on cancel.
+    Each ``next()`` on the generator is one step; ``release`` closes it, so a ``finally`` in it runs on cancel.
     """
 
     capabilities: Capabilities
@@ -118,3 +118,28 @@ class GeneratorModel:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """A backend found, or the reason why a plugin brought none; ``info`` is None where nothing could be read."""
+
+    info: BackendInfo | None
+    plugin: str
+    error: str | None = None
+
+
+def judge(info: Any, plugin: str, owners: dict[str, str]) -> BackendStatus:
+    """Say whether ``info`` can be used beside the backends in ``owners`` (backend name -> plugin), then enter it."""
+    if not isinstance(info, BackendInfo):
+        return BackendStatus(None, plugin, f"voiceclone_backends gave a {type(info).__name__}, not a BackendInfo.")
+    if info.api[0] != API[0]:
+        wants = f"written for backend API {info.api[0]}.{info.api[1]}, this voiceclone has {API[0]}.{API[1]}."
+        return BackendStatus(info, plugin, wants)
+    if ":" not in info.factory:
+        return BackendStatus(info, plugin, f"factory {info.factory!r} is not of the form 'package.module:callable'.")
+    if info.name in owners:
+        taken = f"backend name {info.name!r} is taken by plugin {owners[info.name]!r}, which keeps it."
+        return BackendStatus(info, plugin, taken)
+    owners[info.name] = plugin
+    return BackendStatus(info, plugin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ class FieldViolation:
 
     field: str
     description: str
+    #: Reason of the error this would be alone; empty: that of the error which carries it.
+    reason: str = ""
 
 
 class VoicecloneError(Exception):
@@ -290,3 +293,19 @@ class StoreError(VoicecloneError):
 
     reason = "STORE_FAILED"
     status = "UNAVAILABLE"
+
+
+def describe(error: BaseException) -> str:
+    """One line about ``error`` that may be shown to anybody: file paths are cut down to the file's name."""
+    if isinstance(error, VoicecloneError):
+        return str(error)
+    text = " ".join(str(error).split())
+    text = re.sub(r"(?:[A-Za-z]:)?(?:[\\/][^\s\\/:'\"()]+)+[\\/]([^\s\\/:'\"()]+)", r"\1", text)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for MemoryError and for what torch raises when a device is full; torch is not imported to know it."""
+    if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in ("out of memory", "allocate memory"))

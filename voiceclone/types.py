@@ -138,6 +138,9 @@ class Capabilities:
     pitch: bool = False
     phoneme_input: bool = False
     pronunciations: bool = False
+    temperature: bool = False
+    #: The values of ``Utterance.style`` that the model knows.
+    styles: tuple[str, ...] = ()
     max_input_chars: int = 5000
     max_batch_size: int = 1
 
@@ -181,3 +184,5 @@ class BackendInfo:
     api: tuple[int, int] = (1, 0)
     isolation: Isolation = Isolation.THREAD
     requires: tuple[str, ...] = ()
+    #: Kinds of device it runs on, best first; ``auto`` takes the first one this machine has.
+    devices: tuple[str, ...] = ("cuda", "cpu")

@@ -1,0 +1,1 @@
+"""Judges speech by machine: words understood, voice kept, pitch followed; `python -m benchmarks.quality`."""

@@ -1,0 +1,24 @@
+// Every op of the library in one table. `Tensor(a!)` marks an argument that the op writes to.
+#include "common/cpu.h"
+#include "torch_stable.h"
+
+#include <string>
+
+STABLE_TORCH_LIBRARY(voiceclone, m) {
+  // value [B, T_mel, T_text] float32 of any strides, frames [B] and tokens [B] int32
+  // -> token of each frame [B, T_mel] int32 (-1 past the end), frames of each token [B, T_text] int32
+  m.def("mas(Tensor value, Tensor frames, Tensor tokens) -> (Tensor, Tensor)");
+  m.def("cpu_level() -> str");
+  m.def("has_cuda_stream() -> bool");
+}
+
+namespace voiceclone {
+
+std::string cpu_level() { return level_name(best_level()); }
+
+}  // namespace voiceclone
+
+STABLE_TORCH_LIBRARY_IMPL(voiceclone, CompositeExplicitAutograd, m) {
+  m.impl("cpu_level", TORCH_BOX(&voiceclone::cpu_level));
+  m.impl("has_cuda_stream", TORCH_BOX(&voiceclone::has_cuda_stream));
+}

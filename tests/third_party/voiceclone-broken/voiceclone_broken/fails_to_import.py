@@ -1,0 +1,3 @@
+"""Fails to import, as a plugin does whose dependency is missing."""
+
+import no_such_dependency  # noqa: F401

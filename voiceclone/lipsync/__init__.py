@@ -1,0 +1,1 @@
+"""Phoneme, word and viseme events from the durations of a frontend's phones."""

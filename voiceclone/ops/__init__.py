@@ -1,0 +1,11 @@
+"""The operations that models stand on: native where they were built, plain torch (`reference`) everywhere."""
+
+from voiceclone.ops._native import NATIVE, NativeStatus
+from voiceclone.ops.mas import Alignment, mas
+
+__all__ = ["Alignment", "NativeStatus", "describe", "mas"]
+
+
+def describe() -> NativeStatus:
+    """What the native kernels can do in this process; ``str()`` of it is one line for people."""
+    return NATIVE

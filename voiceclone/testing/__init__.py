@@ -1,0 +1,1 @@
+"""Help for authors of backends: the tone backend, the conformance kit, and a server for tests."""

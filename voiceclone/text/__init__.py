@@ -1,0 +1,1 @@
+"""Text to phones: sentences, normalisation and pronunciation, each step with exact spans."""
