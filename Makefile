@@ -18,8 +18,8 @@ setup: ## make .venv, install the locked packages, generate protos, build (EXTRA
 	@$(PYTHON) scripts/bootstrap.py $(EXTRAS)
 
 demo: setup ## speak a sentence in the voice of a reference recording, through a real server
-	@echo "[demo] examples/demo.py"
-	@$(VENV) examples/demo.py
+	@echo "[demo] voiceclone demo"
+	@.venv/bin/voiceclone demo
 
 test: setup ## run the tests (PYTEST_ARGS="-k mas" to pick)
 	@echo "[test] pytest"
@@ -35,9 +35,9 @@ format: setup ## rewrite the code in the project's style
 	@$(VENV) -m ruff check --fix .
 	@$(VENV) -m ruff format .
 
-bench: EXTRAS += quality
-bench: setup ## measure kernels, serving and speech quality; results go to benchmarks/results
-	@for script in benchmarks/*/run.py; do echo "[bench] $$script"; $(VENV) $$script || exit 1; done
+bench: EXTRAS += train quality
+bench: setup ## measure kernels, serving and speech; results go to benchmarks/results
+	@for name in kernels serving quality; do echo "[bench] $$name"; $(VENV) -m benchmarks.$$name || exit 1; done
 
 protos: setup ## compile protos/ into voiceclone/_proto
 	@echo "[protos] voiceclone/_proto"

@@ -47,7 +47,7 @@ asyncio.run(main())
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which both packages are installed, in a folder of their own."""
     target = tmp_path_factory.mktemp("installed")
-    for package in sorted(HERE.iterdir()):
+    for package in sorted(file.parent for file in HERE.glob("*/pyproject.toml")):
         source = tmp_path_factory.mktemp("source") / package.name
         shutil.copytree(package, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points as installed
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -15,6 +15,8 @@ from voiceclone import hookspecs
 from voiceclone.backend import BackendStatus, judge
 from voiceclone.errors import describe
 from voiceclone.hookspecs import GROUP, PROJECT
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -64,14 +66,13 @@ class Plugins:
         self._backends = None
         self._status.setdefault(name, PluginStatus(name)).errors.append(reason)
 
-    def call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-        """Yield (plugin, result) for each implementation of ``hook``, in order of registration."""
+    def call(self, hook: str, read: Callable[[Any], T], **arguments: Any) -> Iterator[tuple[str, T]]:
+        """Yield (plugin, what ``read`` makes of its result) for each implementation of ``hook``, as registered."""
         for impl in getattr(self.manager.hook, hook).get_hookimpls():
             if os.environ.get("VOICECLONE_TRACE_PLUGINS"):
                 print(f"voiceclone: {impl.plugin_name}.{hook}({', '.join(arguments)})", file=sys.stderr)
             try:
-                result = impl.function(*(arguments[name] for name in impl.argnames))
-                result = list(result) if hook == "voiceclone_backends" else result  # a generator raises when read
+                result = read(impl.function(*(arguments[name] for name in impl.argnames)))
             except (Exception, SystemExit) as error:
                 self.fail(impl.plugin_name, f"{hook} failed: {describe(error)}")
             else:
@@ -81,7 +82,8 @@ class Plugins:
         """Every backend, then every plugin that failed without naming one. Read once and kept."""
         if self._backends is None:
             owners: dict[str, str] = {}
-            found = [judge(info, name, owners) for name, infos in self.call("voiceclone_backends") for info in infos]
+            brought = self.call("voiceclone_backends", list[Any])
+            found = [judge(info, name, owners) for name, infos in brought for info in infos]
             named = {status.plugin for status in found}
             broken = [(name, " ".join(reasons)) for name, reasons in self.errors.items() if name not in named]
             self._backends = found + [BackendStatus(None, name, reason) for name, reason in broken]
@@ -89,24 +91,18 @@ class Plugins:
 
     def register_cli(self, cli: Any) -> None:  # typer.Typer, not imported here
         """Let plugins add their commands to ``cli``."""
-        list(self.call("voiceclone_register_cli", cli=cli))
+        list(self.call("voiceclone_register_cli", bool, cli=cli))
 
     def viseme_map(self, viseme_set: str) -> dict[str, Any]:
         """Phoneme -> viseme name of all plugins; the first plugin that maps a phoneme keeps it."""
         merged: dict[str, Any] = {}
-        for plugin, extra in self.call("voiceclone_viseme_map", viseme_set=viseme_set):
-            try:
-                merged = {**dict(extra or {}), **merged}
-            except (TypeError, ValueError) as error:
-                self.fail(plugin, f"voiceclone_viseme_map gave no mapping: {describe(error)}")
+        for _, extra in self.call("voiceclone_viseme_map", lambda result: dict(result or {}), viseme_set=viseme_set):
+            merged = {**extra, **merged}
         return merged
 
 
 def load_plugins(only: Iterable[str] | None = None, disable: Iterable[str] = (), entry_points: bool = True) -> Plugins:
-    """Load the installed plugins: those in ``only`` (None: all), less ``disable``.
-
-    ``VOICECLONE_PLUGINS`` is the same for people: ``a,b`` loads only those two, ``-a`` all but ``a``.
-    """
+    """Load those in ``only`` less ``disable``. ``VOICECLONE_PLUGINS``: ``a,b`` loads only those, ``-a`` all but it."""
     plugins = Plugins()
     words = {word.strip() for word in os.environ.get("VOICECLONE_PLUGINS", "").split(",")} - {""}
     unwanted = {*disable, *(word[1:] for word in words if word.startswith("-"))}

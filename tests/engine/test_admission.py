@@ -80,16 +80,20 @@ async def test_a_deadline_passes_in_the_queue(make_engine: Any, loaded: Any, too
 
 
 async def test_a_deadline_passes_while_a_step_hangs(engine: Engine, loaded: Any, tools: Any) -> None:
-    loaded.model.gate = threading.Semaphore(1)
-    stream = await engine.submit(loaded, tools.say("100"), timeout=0.1)
+    loaded.model.gate = threading.Semaphore(0)
+
+    async def whole() -> None:
+        await drained(await engine.submit(loaded, tools.say("100"), timeout=0.3))
+
     with pytest.raises(DeadlineExceeded):
-        await drained(stream)
+        await whole()
+    await loaded.model.wait_in_step()
     assert engine.stats().active == 1, "the slot stays taken until the step has ended"
     assert engine.stats().stalled_seconds > 0
     loaded.model.gate.release(100)
     await tools.settle(engine, loaded)
     assert (loaded.model.released, engine.stats().active) == (1, 0)
-    assert len(loaded.model.batches) == 2
+    assert len(loaded.model.batches) == 1
 
 
 async def test_a_deadline_that_has_passed_does_no_work(engine: Engine, loaded: Any, tools: Any) -> None:
@@ -99,10 +103,11 @@ async def test_a_deadline_that_has_passed_does_no_work(engine: Engine, loaded: A
     assert loaded.model.opened == []
 
 
-async def test_a_deadline_after_the_end_changes_nothing(engine: Engine, loaded: Any, tools: Any) -> None:
-    stream = await engine.submit(loaded, tools.say("3"), timeout=0.2)
+async def test_a_deadline_ends_with_the_utterance(engine: Engine, loaded: Any, tools: Any) -> None:
+    stream = await engine.submit(loaded, tools.say("3"), timeout=60.0)
     await tools.settle(engine, loaded)
-    await asyncio.sleep(0.25)
+    assert stream._session.timer is not None
+    assert stream._session.timer.cancelled()
     assert await drained(stream) == 3
 
 
@@ -192,6 +197,7 @@ async def test_eviction_ends_one_model_and_spares_the_others(engine: Engine, too
     kept = await engine.submit(staying, tools.say("1000"), max_lead=0.5)
     short = await engine.submit(leaving, tools.say("2"))
     endless = await engine.submit(leaving, tools.say("1000"), max_lead=0.5)
+    await tools.settle(engine, leaving)
     await engine.evict(leaving, grace=0.05)
     assert leaving.model.released == 2
     assert await drained(short) == 2

@@ -1,5 +1,7 @@
 """Words and durations to timing events."""
 
+# ruff: noqa: RUF001 - look-alike characters are what is tested
+
 from __future__ import annotations
 
 import pytest
@@ -55,5 +57,5 @@ def test_phonemes_cover_the_samples_exactly(counts: list[int], start: int) -> No
 
 @pytest.mark.parametrize("counts", [[], [1] * (PHONES - 1), [1] * (PHONES + 1), [-1] + [1] * (PHONES - 1)])
 def test_counts_that_do_not_fit(counts: list[int]) -> None:
-    with pytest.raises(ValueError, match="sample counts|Sample counts"):
+    with pytest.raises(ValueError, match=r"[Ss]ample counts"):
         events_from_durations(SENTENCE.words, counts, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Literal
 
@@ -17,7 +18,7 @@ RATE = 16_000
 
 
 class EndlessModel(GeneratorModel):
-    """Silence in chunks of 100 ms for 600 s; counts its steps and its open sessions."""
+    """Silence in chunks of 100 ms for 600 s, slowly if the text says so; counts its steps and its open sessions."""
 
     capabilities = Capabilities(languages=(), sample_rate=RATE)
     steps: ClassVar[int] = 0
@@ -31,6 +32,8 @@ class EndlessModel(GeneratorModel):
         try:
             for _ in range(6000):
                 EndlessModel.steps += 1
+                if "slow" in utterance.text:
+                    time.sleep(0.02)
                 yield Chunk(np.zeros(RATE // 10, np.float32))
         finally:
             EndlessModel.open_sessions -= 1

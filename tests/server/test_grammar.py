@@ -185,5 +185,7 @@ def test_content_key_counts_any_drawn_seed_as_equal(stubs: Stubs) -> None:
     first, second = stubs.speech.Synthesize(request).header, stubs.speech.Synthesize(request).header
     assert first.content_key == second.content_key
     assert first.reproduction_key != second.reproduction_key
+    request.options.seed = first.seed
+    assert stubs.speech.Synthesize(request).header.reproduction_key == first.reproduction_key
     request.options.gain_db = 1.0
     assert stubs.speech.Synthesize(request).header.content_key != first.content_key

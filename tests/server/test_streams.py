@@ -97,18 +97,20 @@ def test_a_lost_connection_stops_the_work(server: ServerFixture) -> None:
     until(lambda: awkward.EndlessModel.open_sessions == 0)
 
 
-@pytest.mark.parametrize("method", ["Synthesize", "StreamSynthesize"])
-def test_a_deadline_stops_the_work(stubs: Stubs, method: str) -> None:
-    request = endless()
-    if method == "Synthesize":
-        request = speech.SynthesizeRequest(voice=request.voice, model=request.model, input=request.input)
-
-    def call() -> None:
-        answer = getattr(stubs.speech, method)(request, timeout=2.0)
-        list(answer)
-
+def test_a_deadline_stops_the_work(stubs: Stubs) -> None:
+    request = endless(max_lead=duration(600))
+    request.input.text = "For ever and slowly."
     with pytest.raises(grpc.RpcError) as caught:
-        call()
+        list(stubs.speech.StreamSynthesize(request, timeout=2.0))
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    until(lambda: awkward.EndlessModel.open_sessions == 0)
+
+
+def test_a_deadline_stops_the_work_for_a_whole_answer(stubs: Stubs) -> None:
+    source = speech.SynthesisInput(text="For ever and slowly.")
+    request = speech.SynthesizeRequest(voice="voices/ann", model="models/endless", input=source)
+    with pytest.raises(grpc.RpcError) as caught:
+        stubs.speech.Synthesize(request, timeout=2.0)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     until(lambda: awkward.EndlessModel.open_sessions == 0)
 

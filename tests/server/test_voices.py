@@ -40,14 +40,14 @@ def test_a_voice_from_enrolment_to_deletion(client: Client, tmp_path: Path) -> N
         model="tone",
         display_name="Eve's",
         languages=("en-GB",),
-        labels={"mood": "calm"},
+        labels={"mood": "stern"},
     )
     assert made == client.voice("life") == client.voice("voices/life")
     assert (made.name, made.model, made.state, made.languages) == ("voices/life", "models/tone", "active", ("en-GB",))
     assert made.consent.evidence_sha256 == "ab" * 32
     assert len(made.samples) == 2
     assert made in client.voices()
-    assert client.voices("labels.mood = calm") == [made]
+    assert client.voices("labels.mood = stern") == [made]
 
     changed = client.update_voice("life", etag=made.etag, display_name="New", labels={})
     assert (changed.display_name, changed.labels, changed.languages) == ("New", {}, ("en-GB",))

@@ -1,5 +1,7 @@
 """What is read for what is written: one table, one line a habit of English writing."""
 
+# ruff: noqa: RUF001 - look-alike characters are what is tested
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,7 @@
 """Phonemes written by users, in three alphabets."""
 
+# ruff: noqa: RUF001 - look-alike characters are what is tested
+
 from __future__ import annotations
 
 import pytest

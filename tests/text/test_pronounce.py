@@ -1,5 +1,7 @@
 """Phones of words: dictionary, heteronyms, weak forms, endings, compounds, guesses, and the user's own."""
 
+# ruff: noqa: RUF001 - look-alike characters are what is tested
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,7 @@
 """Where sentences end."""
 
+# ruff: noqa: RUF001 - look-alike characters are what is tested
+
 from __future__ import annotations
 
 import pytest

@@ -197,6 +197,7 @@ def test_loudness_is_measured_on_speech_and_bounded_by_the_peak() -> None:
 # -- engines --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "voice"), ENGINES)
 def test_an_engine_speaks_the_inventory_with_rising_ends(name: str, voice: str) -> None:
     source = TextSource(5)

@@ -10,8 +10,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from voiceclone.errors import VoicecloneError, describe
+from voiceclone.errors import InvalidRequest, VoicecloneError, describe
 
+#: What typer itself handles. Newer ones bring a click of their own, so its base class is found, not imported.
+_WAYS_OUT = (
+    typer.Exit,
+    typer.Abort,
+    next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"),
+)
 #: Set by --debug: an error then shows where it came from.
 _debug = False
 
@@ -28,19 +34,26 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except _WAYS_OUT:
+            raise
         except VoicecloneError as error:
-            _fail(error, str(error))
+            _fail(error, _described(error))
+        except BrokenPipeError:  # `| head` has seen enough
+            sys.stderr.close()
+            raise typer.Exit(1) from None
         except OSError as error:
-            if isinstance(error, BrokenPipeError):  # `| head` has seen enough
-                sys.stderr.close()
-                raise typer.Exit(1) from None
             _fail(error, f"{error.filename or 'A file'}: {error.strerror or error}")
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-        except RuntimeError as error:
-            if isinstance(error, typer.Exit | typer.Abort):  # click's own way out
-                raise
-            _fail(error, f"{describe(error)}. This should not happen; --debug before the command shows where it did.")
+        except Exception as error:
+            _fail(error, f"{describe(error)}. This should not happen; `voiceclone --debug ...` shows where it did.")
+
+
+def _described(error: VoicecloneError) -> str:
+    """Return the error's line with the fields that are wrong, where it does not name them itself."""
+    violations = error.violations if isinstance(error, InvalidRequest) else ()
+    wrong = [f"{item.field}: {item.description}" for item in violations if item.description not in str(error)]
+    return f"{error} ({'; '.join(wrong)})" if wrong else str(error)
 
 
 def _fail(error: BaseException, text: str) -> None:

@@ -13,7 +13,8 @@ import typer
 from voiceclone.cli import consent, speaking
 from voiceclone.cli.console import key_values, note
 from voiceclone.cli.server import ServerOption, connected
-from voiceclone.errors import InvalidRequest, TextEmpty
+from voiceclone.cli.voices import read_recording
+from voiceclone.errors import TextEmpty
 
 if TYPE_CHECKING:
     from voiceclone.client import Client, Consent
@@ -119,11 +120,8 @@ def temporary_voice(client: Client, reference: Path, ground: Consent, model: str
 
     from voiceclone.errors import VoicecloneError
 
-    data = reference.read_bytes()
-    if not data:
-        raise InvalidRequest(f"{reference} is empty.", field="reference")
     voice_id = f"temporary-{uuid.uuid4().hex[:12]}"
-    made = client.clone(voice_id, data, consent=ground, model=model, labels={"temporary": "true"})
+    made = client.clone(voice_id, read_recording(reference), consent=ground, model=model, labels={"temporary": "true"})
     try:
         yield made.name, made.model
     finally:

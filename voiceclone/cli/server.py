@@ -93,15 +93,13 @@ def local_server(directory: Path | None = None) -> Iterator[str]:
 def connected(address: str = "", directory: Path | None = None) -> Iterator[Client]:
     """Yield a client of the server at ``address``; without one, of the running server or of a local one.
 
-    Raises ServerUnreachable where ``address`` was given and nothing answers there.
+    Where ``address`` was given and nothing answers there, the first call raises ServerUnreachable.
     """
     from voiceclone.client import Client
 
     found = address or running()
     if found and found != LOCAL:
         with Client(found) as client:
-            if address:
-                client.wait_ready(10.0)
             yield client
         return
     if not address:

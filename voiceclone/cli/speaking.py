@@ -175,7 +175,12 @@ def _write_whole(path: Path, data: bytes) -> None:
 def _working(text: str) -> Iterator[None]:
     from rich.console import Console
 
-    with Console(stderr=True).status(text):
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        note(text)
+        yield
+        return
+    with console.status(text):
         yield
 
 
@@ -185,6 +190,7 @@ def _progress(total: int) -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("speaking"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("speaking", total=total)
         yield lambda done: progress.update(task, completed=done)

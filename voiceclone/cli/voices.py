@@ -12,6 +12,7 @@ import typer
 from voiceclone.cli import consent
 from voiceclone.cli.console import Commands, fields, key_values, note, say, show_json, table
 from voiceclone.cli.server import ServerOption, connected
+from voiceclone.errors import SampleUndecodable
 
 if TYPE_CHECKING:
     from voiceclone.client import Sample, Voice
@@ -55,17 +56,16 @@ def clone(
         i_have_consent or synthetic, consent_speaker, consent_method, consent_evidence, consent_expires, consent_use
     )
     words = transcript or []
+    data = [read_recording(path) for path in recordings]
     if len(words) > len(recordings):
         raise typer.BadParameter("There are more transcripts than recordings.", param_hint="--transcript")
     with connected(server) as client:
-        samples = []
         for index, path in enumerate(recordings):
             said = words[index] if index < len(words) else ""
-            samples.append(client.upload(path.read_bytes(), said, (language or [""])[0]))
-            _warn(path, samples[-1])
+            _warn(path, client.upload(data[index], said, (language or [""])[0]))
         voice = client.clone(
             voice_id,
-            [path.read_bytes() for path in recordings],
+            data,
             consent=ground,
             transcripts=words,
             model=model,
@@ -159,6 +159,14 @@ def delete(name: _Name, yes: _Yes = False, server: ServerOption = "") -> None:
             typer.confirm(f"{voice.name} and its recordings will be gone. Go on?", abort=True, err=True)
         client.delete_voice(name, etag=voice.etag)
     say(f"{voice.name} is deleted")
+
+
+def read_recording(path: Path) -> bytes:
+    """Return the bytes of a recording. Raises SampleUndecodable where there are none."""
+    data = path.read_bytes()
+    if not data:
+        raise SampleUndecodable(f"{path} is empty.", field="recordings")
+    return data
 
 
 def _warn(path: Path, sample: Sample) -> None:

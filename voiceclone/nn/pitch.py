@@ -66,7 +66,9 @@ def _correlate(samples: Array, frames: int, config: PitchConfig) -> Array:
     n_fft = 1 << (size + config.window - 1).bit_length()
     start = (config.hop_length - size) // 2
     padded = np.concatenate([np.zeros(max(0, -start), np.float32), samples, np.zeros(size, np.float32)])
-    padded = padded - padded.mean()
+    # Sharp pulses would correlate only at exact lags, between the candidates: keep what lies below about 1 kHz.
+    kernel = np.hanning(config.sample_rate // 750 + 2)
+    padded = np.convolve(padded - padded.mean(), kernel / kernel.sum(), "same").astype(np.float32)
     offsets = np.arange(frames) * config.hop_length + start + max(0, -start)
     blocks = np.lib.stride_tricks.sliding_window_view(padded, size)[offsets]
     head = blocks[:, : config.window]
@@ -122,3 +124,11 @@ def median_log_f0(samples: Array, config: PitchConfig = PitchConfig()) -> float 
     """Median natural-log F0 (Hz) of the voiced frames; None where fewer than five are voiced."""
     f0, voiced = track_pitch(samples, config)
     return float(np.median(np.log(f0[voiced]))) if voiced.sum() >= 5 else None
+
+
+def continuous_f0(log_f0: Array) -> Array:
+    """Natural-log F0 ``[F]``, 0 where unvoiced -> Hz ``[F]`` with unvoiced stretches bridged; 150 Hz where all is unvoiced."""
+    voiced = np.flatnonzero(log_f0 > 0)
+    if not len(voiced):
+        return np.full(len(log_f0), 150.0, np.float32)
+    return np.exp(np.interp(np.arange(len(log_f0)), voiced, log_f0[voiced])).astype(np.float32)

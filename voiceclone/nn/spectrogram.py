@@ -67,14 +67,12 @@ def stft_magnitude(waveform: Tensor, n_fft: int, hop_length: int, window: Tensor
     return spectrum.abs()
 
 
-def istft_same(log_magnitude: Tensor, phase: Tensor, n_fft: int, hop_length: int, window: Tensor) -> Tensor:
-    """Overlap-add of ``exp(log_magnitude) * exp(i * phase)``, both ``[B, n_fft // 2 + 1, F]`` -> ``[B, F * hop_length]``.
+def istft(spectrum: Tensor, n_fft: int, hop_length: int, window: Tensor) -> Tensor:
+    """Overlap-add of complex frames ``[B, n_fft // 2 + 1, F]`` -> ``[B, F * hop_length]``.
 
     The "same" padding of Vocos (Siuzdak 2023): frame ``t`` is centred on its own hop, so chunks join at hop borders.
     """
-    magnitude = torch.exp(log_magnitude.clamp_max(6.0))
-    frames = torch.fft.irfft(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()), n_fft, dim=1)
-    frames = frames * window[:, None]
+    frames = torch.fft.irfft(spectrum, n_fft, dim=1) * window[:, None]
     count = frames.shape[-1]
     length = (count - 1) * hop_length + n_fft
     fold = {"output_size": (1, length), "kernel_size": (1, n_fft), "stride": (1, hop_length)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from typing import Any
 
 from voiceclone import __version__
 from voiceclone.server.prepare import Prepared
@@ -14,43 +13,31 @@ from voiceclone.server.prepare import Prepared
 PIPELINE_VERSION = 1
 
 
-def content_key(prepared: Prepared) -> str:
-    """Digest of what was asked for, with defaults filled in; a drawn seed is not part of it."""
-    return _digest(_content(prepared))
+_MACHINE = platform.machine()
 
 
-def reproduction_key(prepared: Prepared) -> str:
-    """Digest of all that decides the samples, the seed in use and the class of device among it."""
-    return _digest(
-        {
-            **_content(prepared),
-            "seed": prepared.utterance.seed,
-            "server": __version__,
-            "device": [prepared.loaded.device.partition(":")[0], platform.machine()],
-        }
+def keys_of(prepared: Prepared) -> tuple[str, str]:
+    """(content key, reproduction key).
+
+    The first is over what was asked for, with defaults filled in; a drawn seed is not part of it. The second is over
+    all that decides the samples, so that sending the drawn seed gives the key of the first time again.
+    """
+    request, utterance, loaded = prepared.request, prepared.utterance, prepared.loaded
+    base = json.dumps(
+        [
+            PIPELINE_VERSION,
+            loaded.key,
+            prepared.voice_digest,
+            [utterance.text, utterance.alphabet, utterance.language],
+            [utterance.preceding_text, utterance.following_text],
+            [[item.phrase, item.alphabet, item.value] for item in utterance.pronunciations],
+            [request.speaking_rate, request.pitch_semitones, request.temperature, request.style, request.gain_db],
+            utterance.options.model_dump(mode="json"),
+            [request.encoding.value, prepared.sample_rate, request.timings, request.viseme_set],
+        ]
     )
-
-
-def _content(prepared: Prepared) -> dict[str, Any]:
-    request, utterance = prepared.request, prepared.utterance
-    return {
-        "pipeline": PIPELINE_VERSION,
-        "model": prepared.loaded.key,
-        "voice": prepared.voice_digest,
-        "text": utterance.text,
-        "alphabet": utterance.alphabet,
-        "language": utterance.language,
-        "around": [utterance.preceding_text, utterance.following_text],
-        "pronunciations": [[item.phrase, item.alphabet, item.value] for item in utterance.pronunciations],
-        "prosody": [request.speaking_rate, request.pitch_semitones, request.temperature, request.style],
-        "gain": request.gain_db,
-        "seed": request.seed,
-        "options": utterance.options.model_dump(mode="json"),
-        "format": [request.encoding.value, prepared.sample_rate],
-        "timings": request.timings,
-        "viseme_set": request.viseme_set,
-    }
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    device = loaded.device.partition(":")[0]
+    return (
+        hashlib.sha256(f"{base} {request.seed}".encode()).hexdigest(),
+        hashlib.sha256(f"{base} {utterance.seed} {__version__} {device} {_MACHINE}".encode()).hexdigest(),
+    )

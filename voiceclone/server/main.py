@@ -21,7 +21,7 @@ from voiceclone._proto.v1 import (
     voice_service_pb2_grpc,
 )
 from voiceclone.engine import Engine, Limits
-from voiceclone.errors import StoreError
+from voiceclone.errors import PreconditionFailed
 from voiceclone.lipsync.visemes import VisemeSet, visemes_of_phoneme
 from voiceclone.plugins import Plugins
 from voiceclone.registry import Registry
@@ -106,13 +106,14 @@ class Server:
     async def start(self) -> None:
         """Listen, load the models named in the settings, then call the server healthy.
 
-        Raises StoreError where the address is taken, and what a failed load raises.
+        Raises PreconditionFailed where the address is taken, and what a failed load raises.
         """
         await self._tell(_NOT_SERVING)
         try:
             self.port = self._grpc.add_insecure_port(self.settings.address)
         except RuntimeError as error:
-            raise StoreError(f"{self.settings.address} cannot be listened on; something else may use it.") from error
+            address = self.settings.address
+            raise PreconditionFailed(f"{address} cannot be listened on.", hint="Is it in use? Try --port 0.") from error
         await self._grpc.start()
         await asyncio.gather(*(self.catalogue.load(name) for name in self.settings.load))
         await self._tell(_SERVING)

@@ -25,6 +25,9 @@ KINDS: dict[audio_pb2.TimingKind, TimingKind] = {
     audio_pb2.TIMING_KIND_PHONEME: TimingKind.PHONEME,
     audio_pb2.TIMING_KIND_VISEME: TimingKind.VISEME,
 }
+_VISEME_SETS: dict[int, str] = {
+    value: name.removeprefix("VISEME_SET_") if value else "OVR15" for name, value in audio_pb2.VisemeSet.items()
+}
 _ALPHABETS: dict[int, PhoneticAlphabet] = {
     speech_service_pb2.PHONETIC_ALPHABET_IPA: PhoneticAlphabet.IPA,
     speech_service_pb2.PHONETIC_ALPHABET_ARPABET: PhoneticAlphabet.ARPABET,
@@ -220,10 +223,9 @@ def _timings(options: speech_service_pb2.SpeechOptions, wrong: Violations) -> tu
 
 
 def _viseme_set(value: int, wrong: Violations) -> str:
-    if value not in audio_pb2.VisemeSet.values():
+    if value not in _VISEME_SETS:
         wrong.add("options.viseme_set", f"has no value {value}.")
-        return ""
-    return audio_pb2.VisemeSet.Name(value or audio_pb2.VISEME_SET_OVR15).removeprefix("VISEME_SET_")
+    return _VISEME_SETS.get(value, "")
 
 
 def _seconds(

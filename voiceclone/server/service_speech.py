@@ -16,7 +16,7 @@ from voiceclone.audio import Encoding, encode_file
 from voiceclone.engine import Stream
 from voiceclone.server.catalogue import Catalogue
 from voiceclone.server.interceptor import CALL, Context
-from voiceclone.server.keys import content_key, reproduction_key
+from voiceclone.server.keys import keys_of
 from voiceclone.server.pipeline import ExtraVisemes, Pipeline
 from voiceclone.server.prepare import Prepared, prepare
 from voiceclone.server.request import WIRE_NAMES, parse
@@ -107,14 +107,15 @@ def _header(prepared: Prepared) -> speech_service_pb2.StreamHeader:
     audio_format = audio_pb2.AudioFormat(
         encoding=WIRE_NAMES[request.encoding], sample_rate_hertz=prepared.sample_rate, channel_count=1
     )
+    content_key, reproduction_key = keys_of(prepared)
     return speech_service_pb2.StreamHeader(
         request_id=CALL.get().request_id,
         audio_format=audio_format,
         voice=request.voice,
         model=f"models/{prepared.loaded.key}",
         seed=prepared.utterance.seed,
-        reproduction_key=reproduction_key(prepared),
-        content_key=content_key(prepared),
+        reproduction_key=reproduction_key,
+        content_key=content_key,
         timings=timing_values(request.timings),
     )
 

@@ -105,7 +105,9 @@ _CODE: Final = "|".join(CURRENCY_CODES)
 _SYMBOL: Final = "[" + "".join(CURRENCIES) + "]"
 _COUNT: Final = rf"(?P<number>{NUMBER})"
 #: A unit, its power and what it is per.
-UNIT: Final = r"(?P<unit>sq ft|[A-Za-zµΩ]{1,4})(?P<power>[23²³])?(?:/(?P<per>[A-Za-zµ]{1,4}))?(?![\w/])(?:\.(?=[,;]|\s[a-z]))?"
+UNIT: Final = (
+    r"(?P<unit>sq ft|[A-Za-zµΩ]{1,4})(?P<power>[23²³])?(?:/(?P<per>[A-Za-zµ]{1,4}))?(?![\w/])(?:\.(?=[,;]|\s[a-z]))?"
+)
 _PRICE: Final = rf"(?P<number>\d{{1,9}},\d\d(?![\d,])|{NUMBER})"
 READERS: Final[tuple[Reader, ...]] = (
     (
@@ -117,7 +119,8 @@ READERS: Final[tuple[Reader, ...]] = (
     ),
     (
         re.compile(
-            rf"{_SIGN}{_PRICE}{_MAGNITUDE}\s?(?P<symbol>{_SYMBOL}|(?:{_CODE})\b)(?!\s?[\d.]\d*)(?P<inner>)(?P<per>/(?=[a-z]))?"
+            rf"{_SIGN}{_PRICE}{_MAGNITUDE}\s?(?P<symbol>{_SYMBOL}|(?:{_CODE})\b)(?!\s?\.?\d)(?P<inner>)"
+            r"(?P<per>/(?=[a-z]))?"
         ),
         _money,
     ),

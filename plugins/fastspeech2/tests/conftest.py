@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from voiceclone import ModelInfo
+from voiceclone import ModelInfo, Reference
 from voiceclone_fastspeech2 import voiceclone_backends
 from voiceclone_fastspeech2.model import Fastspeech2Model, load
 
@@ -43,6 +43,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines.append(json.dumps(item))
     (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def speech() -> Reference:
+    """The recording that the demo clones."""
+    samples, rate = soundfile.read(Path(__file__).parents[3] / "examples" / "reference.wav", dtype="float32")
+    return Reference(samples, rate)
 
 
 @pytest.fixture(scope="session")

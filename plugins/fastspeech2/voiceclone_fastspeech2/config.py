@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voiceclone.errors import ModelFilesInvalid
 from voiceclone.nn.spectrogram import SpectrogramConfig
-from voiceclone.nn.vocos import VocosConfig
+from voiceclone.nn.vocoder import VocoderConfig
 from voiceclone.text.phones import PHONES, STRESS_COUNT
 
 
@@ -35,7 +35,7 @@ class AcousticConfig:
 class Fastspeech2Config:
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
     acoustic: AcousticConfig = field(default_factory=AcousticConfig)
-    vocoder: VocosConfig = field(default_factory=VocosConfig)
+    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -48,7 +48,7 @@ class Fastspeech2Config:
             return cls(
                 SpectrogramConfig(**data["spectrogram"]),
                 AcousticConfig(**data["acoustic"]),
-                VocosConfig(**data["vocoder"]),
+                VocoderConfig(**data["vocoder"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFilesInvalid(

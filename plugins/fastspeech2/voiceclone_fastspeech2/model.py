@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
@@ -12,13 +14,18 @@ from safetensors.torch import load_file
 from torch import nn
 from voiceclone import Capabilities, ModelInfo, Reference, Step, TimingKind, Utterance
 from voiceclone.errors import ModelFilesInvalid
+from voiceclone.nn.pitch import PitchConfig, continuous_f0, track_pitch
 from voiceclone.nn.spectrogram import LogMel
-from voiceclone.nn.vocos import Vocos
+from voiceclone.nn.vocoder import HarmonicVocoder
 from voiceclone.text.english import EnglishFrontend
 from voiceclone_fastspeech2.acoustic import AcousticModel
 from voiceclone_fastspeech2.config import Fastspeech2Config
 from voiceclone_fastspeech2.session import Session
-from voiceclone_fastspeech2.voice import decode_speaker, encode_speaker
+from voiceclone_fastspeech2.voice import decode_speaker, encode_speaker, neutral_speaker
+
+
+if TYPE_CHECKING:
+    from voiceclone.types import Samples
 
 
 class Fastspeech2Options(BaseModel):
@@ -29,14 +36,14 @@ class Fastspeech2Options(BaseModel):
     pitch_range: float = Field(1.0, ge=0.0, le=2.0, description="How far the pitch moves: 0 is monotone, 1 as learned.")
     energy: float = Field(0.0, ge=-1.0, le=1.0, description="Vocal effort: below 0 softer, above 0 louder.")
     variation: float = Field(
-        0.05, ge=0.0, le=0.5, description="Random variation of durations by seed; 0 says a text the same way each time."
+        0.0, ge=0.0, le=0.5, description="Random variation of durations by seed; with 0 the timing is the same each time."
     )
 
 
 class Fastspeech2Model:
     """One loaded model; see :class:`voiceclone.Model` for the contract of each method."""
 
-    def __init__(self, config: Fastspeech2Config, acoustic: AcousticModel, vocoder: Vocos, device: str = "cpu") -> None:
+    def __init__(self, config: Fastspeech2Config, acoustic: AcousticModel, vocoder: HarmonicVocoder, device: str = "cpu") -> None:
         self.config, self.device = config, torch.device(device)
         self.acoustic, self.vocoder = acoustic.eval().to(self.device), vocoder.eval().to(self.device)
         self.log_mel = LogMel(config.spectrogram).to(self.device)
@@ -73,13 +80,23 @@ class Fastspeech2Model:
 
     def warm_up(self) -> None:
         """Run the text frontend, the model and the vocoder once: the first call of each is slow."""
-        from voiceclone_fastspeech2.voice import neutral_speaker
-
         self.frontend.warm_up()
         with torch.inference_mode():
             session = Session(self, Utterance("Ready to speak.", b""), neutral_speaker(self.config))
             while not session.step().done:
                 pass
+
+    @torch.inference_mode()
+    def resynthesise(self, samples: Samples) -> Samples:
+        """Speech ``[T]`` at the model's rate through analysis and vocoder alone: the ceiling of what the model can say."""
+        spectrogram = self.config.spectrogram
+        samples = samples[: len(samples) // spectrogram.hop_length * spectrogram.hop_length]
+        f0, voiced = track_pitch(samples, PitchConfig(spectrogram.sample_rate, spectrogram.hop_length))
+        bridged = continuous_f0(np.where(voiced, np.log(np.where(voiced, f0, 1.0)), 0.0).astype(np.float32))
+        mel = self.log_mel(torch.from_numpy(np.ascontiguousarray(samples))[None])
+        facts = (torch.from_numpy(values.astype(np.float32))[None] for values in (bridged, voiced))
+        output: Samples = self.vocoder(mel, *facts)[0].numpy()
+        return output
 
     def memory_bytes(self) -> int:
         return sum(p.numel() * p.element_size() for m in (self.acoustic, self.vocoder) for p in _tensors(m))
@@ -100,7 +117,7 @@ def load(info: ModelInfo, device: str) -> Fastspeech2Model:
     folder = Path(info.path)
     config = Fastspeech2Config.load(folder)
     tensors = _read(folder / "model.safetensors")
-    acoustic, vocoder = AcousticModel(config), Vocos(config.vocoder, config.spectrogram)
+    acoustic, vocoder = AcousticModel(config), HarmonicVocoder(config.vocoder, config.spectrogram)
     for name, module in (("acoustic", acoustic), ("vocoder", vocoder)):
         prefix = f"{name}."
         state = {key.removeprefix(prefix): value.float() for key, value in tensors.items() if key.startswith(prefix)}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 from voiceclone import Chunk, Segment, Step, Timing, TimingKind, Utterance
 from voiceclone.errors import LanguageUnsupported, TextEmpty, TextTooLong
 from voiceclone.lipsync.events import events_from_durations
+from voiceclone.nn.excitation import Excitation
 from voiceclone.text.phonemes import parse_phonemes
 from voiceclone.text.phones import PHONE_IDS
 from voiceclone.text.types import Sentence
@@ -41,7 +41,8 @@ class Session:
             duration_noise=options.variation,
             generator=torch.Generator().manual_seed(utterance.seed % 2**63),
         )
-        self._mel: Tensor | None = None
+        self._spoken: Spoken | None = None
+        self._excitation: Excitation | None = None
         self._frame = 0
         self._chunks = 0
         self._position = 0
@@ -50,46 +51,44 @@ class Session:
 
     def step(self) -> Step:
         """The next chunk: a new sentence's prosody and spectrum first, where one is due."""
-        if self._mel is None:
-            self._begin_sentence()
-        mel = self._mel
-        assert mel is not None
-        end = min(mel.shape[-1], self._frame + CHUNK_FRAMES[min(self._chunks, len(CHUNK_FRAMES) - 1)])
-        if mel.shape[-1] - end < CHUNK_FRAMES[0]:
-            end = mel.shape[-1]  # no sliver at the sentence's end
-        samples = self._model.vocoder.decode_chunk(mel, self._frame, end)[0].clamp(-1.0, 1.0).numpy()
+        if self._spoken is None or self._excitation is None:
+            self._spoken, self._excitation = self._begin_sentence()
+        spoken, frames = self._spoken, self._spoken.mel.shape[-1]
+        end = min(frames, self._frame + CHUNK_FRAMES[min(self._chunks, len(CHUNK_FRAMES) - 1)])
+        if frames - end < CHUNK_FRAMES[0]:
+            end = frames  # no sliver at the sentence's end
+        samples = self._model.vocoder.decode_chunk(
+            spoken.mel, spoken.f0, spoken.voicing, self._excitation, self._frame, end
+        )
+        samples = samples[0].clamp(-1.0, 1.0).numpy()
         self._position += len(samples)
         chunk = Chunk(np.ascontiguousarray(samples), self._due_timings(), self._segment)
         self._segment, self._frame, self._chunks = None, end, self._chunks + 1
-        if end == mel.shape[-1]:
-            self._mel = None
-        return Step((chunk,), done=self._mel is None and not self._sentences)
+        if end == frames:
+            self._spoken = None
+        return Step((chunk,), done=self._spoken is None and not self._sentences)
 
     def release(self) -> None:
         self._sentences.clear()
-        self._mel = None
+        self._spoken = self._excitation = None
 
-    def _begin_sentence(self) -> None:
+    def _begin_sentence(self) -> tuple[Spoken, Excitation]:
         index, sentence = self._sentences.popleft()
         spoken = self._speak(sentence, lead_in=index == 0)
         hop = self._model.config.spectrogram.hop_length
         counts = (spoken.durations[0] * hop).tolist()
-        self._mel, self._frame = spoken.mel, 0
+        self._frame = 0
         self._segment = Segment(index, sentence.span, sentence.normalized_text)
         whole = Timing(TimingKind.SENTENCE, self._position, sum(counts), sentence.normalized_text, sentence.span)
         self._timings.extend((whole, *events_from_durations(sentence.words, counts, self._position)))
+        return spoken, self._model.vocoder.excite(spoken.f0, self._controls.generator)
 
     def _speak(self, sentence: Sentence, *, lead_in: bool) -> Spoken:
         phones = sentence.phones
         ids = torch.tensor([[PHONE_IDS[phone.symbol] for phone in phones]])
         stresses = torch.tensor([[phone.stress for phone in phones]])
         spoken = predict_mel(self._model.acoustic, ids, stresses, self._speaker, self._controls)
-        cut = int(spoken.durations[0, 0]) - LEAD_IN_FRAMES
-        if not lead_in or cut <= 0:
-            return spoken
-        durations = spoken.durations.clone()
-        durations[0, 0] = LEAD_IN_FRAMES
-        return Spoken(spoken.mel[:, :, cut:], durations)
+        return spoken.without_lead_in(LEAD_IN_FRAMES) if lead_in else spoken
 
     def _due_timings(self) -> tuple[Timing, ...]:
         """Timings that start in the chunk just made."""

@@ -26,10 +26,21 @@ class Controls:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """``mel`` ``[1, n_mels, F]`` and ``durations`` ``[1, N]`` in frames, summing to F."""
+    """``mel`` ``[1, n_mels, F]``; ``f0`` in Hz and ``voicing`` 0..1 ``[1, F]``; ``durations`` ``[1, N]`` in frames, summing to F."""
 
     mel: Tensor
+    f0: Tensor
+    voicing: Tensor
     durations: Tensor
+
+    def without_lead_in(self, frames: int) -> Spoken:
+        """The same with at most ``frames`` of the first phone, which is silence."""
+        cut = int(self.durations[0, 0]) - frames
+        if cut <= 0:
+            return self
+        durations = self.durations.clone()
+        durations[0, 0] = frames
+        return Spoken(self.mel[:, :, cut:], self.f0[:, cut:], self.voicing[:, cut:], durations)
 
 
 def predict_mel(
@@ -46,13 +57,15 @@ def predict_mel(
     pitch = prosody.pitch * controls.pitch_range + controls.pitch_semitones * SEMITONE
     logit, contour = model.contour(text, durations, pitch, prosody.voicing.sigmoid(), speaker, total)
     index, frame_mask = expand_index(durations, total)
-    grid = Frames(
-        index, frame_mask, frame_places(durations, index), contour, torch.sigmoid(4.0 * logit),
-        gather(prosody.energy + controls.energy, index),
-    )  # fmt: skip
-    return Spoken(model.decode_frames(text, grid, speaker), durations)
+    voicing = torch.sigmoid(4.0 * logit)  # nearer to the yes or no that the decoder was trained with
+    energy = gather(prosody.energy + controls.energy, index)
+    grid = Frames(index, frame_mask, frame_places(durations, index), contour, voicing, energy)
+    f0 = torch.exp(contour + speaker.level[:, None]).clamp(*F0_RANGE)
+    return Spoken(model.decode_frames(text, grid, speaker), f0, voicing, durations)
 
 
+#: Hz; outside of it there is no speech.
+F0_RANGE = (40.0, 800.0)
 #: One semitone in natural-log frequency.
 SEMITONE = 0.05776226504666211
 

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 from voiceclone.errors import ModelFilesInvalid
-from voiceclone.nn.vocos import Vocos
+from voiceclone.nn.vocoder import HarmonicVocoder
 from voiceclone.training.checkpoint import list_checkpoints, load_tensors
 from voiceclone.training.trainer import Trainer, TrainerConfig
 from voiceclone_fastspeech2.acoustic import AcousticModel
@@ -45,7 +45,7 @@ def train_part(
         task: AcousticTask | VocoderTask = AcousticTask(AcousticModel(config), store)
         schedule = TrainerConfig(steps=budget.steps, minutes=budget.minutes, seed=seed)
     else:
-        task = VocoderTask(Vocos(config.vocoder, config.spectrogram), store)
+        task = VocoderTask(HarmonicVocoder(config.vocoder, config.spectrogram), store)
         schedule = TrainerConfig(
             steps=budget.steps, minutes=budget.minutes, seed=seed, betas=(0.8, 0.99), ema=0.999, clip_norm=10.0,
             save_every=1000, validate_every=1000, plot_every=2000,
@@ -70,6 +70,7 @@ def export(run: Path, target: Path, *, choose: Literal["best", "last"] = "best")
             tensors[f"{part}.{name}"] = value.half() if value.is_floating_point() else value
     target.mkdir(parents=True, exist_ok=True)
     save_file(tensors, target / "model.safetensors")
+    (target / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone; a package is read by others
     config = (run / "config.json").read_text(encoding="utf-8")
     (target / "config.json").write_text(config, encoding="utf-8")
     digest = hashlib.sha256((target / "model.safetensors").read_bytes() + config.encode()).hexdigest()

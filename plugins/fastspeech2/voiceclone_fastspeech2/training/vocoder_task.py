@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from voiceclone.nn.pitch import continuous_f0
 from voiceclone.nn.spectrogram import LogMel, SpectrogramConfig, stft_magnitude
-from voiceclone.nn.vocos import Vocos
+from voiceclone.nn.vocoder import HarmonicVocoder
 from voiceclone_fastspeech2.training.features import FeatureStore
 
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ class SpectralLoss(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class VocoderBatch:
-    """``audio`` ``[B, T]``, float32 in -1..1."""
+    """``audio`` ``[B, T]`` float32 in -1..1; ``f0`` in Hz and ``voicing`` 0 or 1, ``[B, T // hop_length]``."""
 
     audio: Tensor
+    f0: Tensor
+    voicing: Tensor
 
 
 class VocoderTask:
@@ -59,7 +62,7 @@ class VocoderTask:
 
     name = "vocoder"
 
-    def __init__(self, model: Vocos, store: FeatureStore, batch_size: int = 8, frames: int = 32) -> None:
+    def __init__(self, model: HarmonicVocoder, store: FeatureStore, batch_size: int = 8, frames: int = 32) -> None:
         self.module = model
         self.store, self.batch_size, self.frames = store, batch_size, frames
         self.hop = store.config.hop_length
@@ -71,36 +74,40 @@ class VocoderTask:
             raise ValueError("the corpus has no usable training utterance")
 
     def batch(self, rng: np.random.Generator, progress: float) -> VocoderBatch:
-        slices = []
-        for index in rng.choice(self.train, self.batch_size):
-            start = int(rng.integers(0, self.store.frames(int(index)) - self.frames))
-            gain = float(10.0 ** (rng.uniform(-6.0, 3.0) / 20.0))
-            slices.append(self._slice(int(index), start, self.frames) * gain)
-        return VocoderBatch(torch.stack(slices))
+        rows = []
+        for index in map(int, rng.choice(self.train, self.batch_size)):
+            start = int(rng.integers(0, self.store.frames(index) - self.frames))
+            audio, f0, voicing = self._slice(index, start, self.frames)
+            rows.append((audio * float(10.0 ** (rng.uniform(-6.0, 3.0) / 20.0)), f0, voicing))
+        return VocoderBatch(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
-    def _slice(self, index: int, start: int, frames: int) -> Tensor:
-        audio = self.store[index].audio[start * self.hop : (start + frames) * self.hop]
-        return torch.from_numpy(audio.astype(np.float32) / 32768.0)
+    def _slice(self, index: int, start: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.store[index]
+        audio = features.audio[start * self.hop : (start + frames) * self.hop].astype(np.float32) / 32768.0
+        f0 = continuous_f0(features.log_f0)[start : start + frames]
+        voicing = (features.log_f0[start : start + frames] > 0).astype(np.float32)
+        return torch.from_numpy(audio), torch.from_numpy(f0), torch.from_numpy(voicing)
 
     def losses(self, batch: VocoderBatch) -> Mapping[str, Tensor]:
         with torch.no_grad():
             mel = self.loss.mel(batch.audio)
-        parts = self.loss(self.module(mel), batch.audio)
+        parts = self.loss(self.module(mel, batch.f0, batch.voicing), batch.audio)
         total = 2.0 * parts["mel"] + parts["convergence"] + parts["magnitude"]
         return {"total": total, **parts}
 
     def validate(self) -> Mapping[str, float]:
         values: dict[str, list[float]] = {}
         for index in self.valid or self.train[:8]:
-            frames = min(self.store.frames(index), 192)
-            parts = self.losses(VocoderBatch(self._slice(index, 0, frames)[None]))
-            for key, value in parts.items():
+            for key, value in self.losses(self._whole(index)).items():
                 values.setdefault(key, []).append(float(value))
         means = {key: float(np.mean(entries)) for key, entries in values.items()}
         return {"score": means.pop("total"), **means}
 
+    def _whole(self, index: int) -> VocoderBatch:
+        return VocoderBatch(*(part[None] for part in self._slice(index, 0, min(self.store.frames(index), 192))))
+
     def plot(self, writer: SummaryWriter, step: int) -> None:
-        index = (self.valid or self.train)[0]
-        audio = self._slice(index, 0, min(self.store.frames(index), 192))[None]
-        writer.add_audio("vocoder/copy", self.module(self.loss.mel(audio))[0], step, self.store.config.sample_rate)
-        writer.add_audio("vocoder/original", audio[0], step, self.store.config.sample_rate)
+        batch = self._whole((self.valid or self.train)[0])
+        copy = self.module(self.loss.mel(batch.audio), batch.f0, batch.voicing)
+        writer.add_audio("vocoder/copy", copy[0], step, self.store.config.sample_rate)
+        writer.add_audio("vocoder/original", batch.audio[0], step, self.store.config.sample_rate)
