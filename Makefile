@@ -21,6 +21,7 @@ demo: setup ## speak a sentence in the voice of a reference recording, through a
 	@echo "[demo] voiceclone demo"
 	@.venv/bin/voiceclone demo
 
+test: EXTRAS += train
 test: setup ## run the tests (PYTEST_ARGS="-k mas" to pick)
 	@echo "[test] pytest"
 	@$(VENV) -m pytest -m "not network" $(PYTEST_ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import resource
 import signal
 import struct
@@ -275,6 +276,16 @@ def test_a_child_that_dies_costs_one_request(decoder: Decoder) -> None:
     child.wait()
     assert len(decoder.decode(data).samples) == 36000
     assert decoder._idle[0].pid != child.pid
+
+
+def test_a_good_file_is_not_refused_for_what_a_child_died_of(decoder: Decoder) -> None:
+    data = file_of(tone(), 24000, "WAV")
+    decoder.decode(data)
+    os.kill(decoder._idle[0].pid, signal.SIGSTOP)
+    killer = threading.Timer(0.5, decoder._idle[0].kill)  # while it holds the request
+    killer.start()
+    assert len(decoder.decode(data).samples) == 36000
+    killer.join()
 
 
 def test_a_child_that_hangs_is_killed_and_replaced(decoder: Decoder) -> None:

@@ -1,4 +1,4 @@
-"""Set-up from a clone: prerequisites are named, steps run once, targets are documented, locks agree with their sources."""
+"""Set-up from a clone: prerequisites are named, steps run once, targets are documented, locks fit their sources."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bootstrap(tmp_path: Path) -> ModuleType:
     return module
 
 
-# -- the Makefile -------------------------------------------------------------------------------------------------------
+# -- the Makefile -----------------------------------------------------------------------------------------------------
 
 
 def test_help_lists_every_target() -> None:
@@ -60,7 +60,7 @@ def test_a_missing_python_is_named_with_its_remedy(target: str) -> None:
     assert "no-such-python is missing: sudo apt-get install" in result.stdout + result.stderr
 
 
-# -- prerequisites ------------------------------------------------------------------------------------------------------
+# -- prerequisites ----------------------------------------------------------------------------------------------------
 
 
 def test_missing_programs_are_named_in_one_command(bootstrap: ModuleType, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_environment_is_kept_when_it_works_and_made_anew_when_broken(
     assert commands == []
 
 
-# -- steps --------------------------------------------------------------------------------------------------------------
+# -- steps ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_step_runs_again_only_when_its_files_change(bootstrap: ModuleType, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_failing_command_ends_the_setup_with_its_name(bootstrap: ModuleType) -
         bootstrap.run(sys.executable, "-c", "raise SystemExit(3)")
 
 
-# -- requirements -------------------------------------------------------------------------------------------------------
+# -- requirements -----------------------------------------------------------------------------------------------------
 
 
 def lines(name: str) -> list[Requirement]:
@@ -162,7 +162,7 @@ def test_a_lock_holds_packages_only(name: str) -> None:
     assert not re.search(r"://|^-|@ ", text, re.MULTILINE)
 
 
-# -- metadata -----------------------------------------------------------------------------------------------------------
+# -- metadata ---------------------------------------------------------------------------------------------------------
 
 
 def test_every_entry_point_can_be_loaded() -> None:
@@ -181,7 +181,7 @@ def test_a_bad_switch_is_refused() -> None:
 
 
 def test_without_a_compiler_the_build_goes_on_unless_told_not_to(tmp_path: Path) -> None:
-    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(tmp_path), "--build-temp", str(tmp_path)]
+    command = [sys.executable, "setup.py", "-q", "build_ext", f"--build-lib={tmp_path}", f"--build-temp={tmp_path}"]
     environment = {**os.environ, "PATH": str(tmp_path), "VOICECLONE_NATIVE": "auto"}
     environment.pop("CXX", None)
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)

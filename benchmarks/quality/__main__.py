@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except ImportError as error:
-        hint = "Install the judges: pip install -r requirements/quality.txt pyworld matplotlib"
+        hint = "Install the judges: pip install -r requirements/quality.txt"
         print(f"error: {error}\n{hint}", file=sys.stderr)
     except (VoicecloneError, InvalidManifest, EngineMissing, FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

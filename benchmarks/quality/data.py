@@ -124,7 +124,7 @@ def load_material(corpus: Path, *, quick: bool = False) -> Material:
 
 def _is_recognised(voice: Voice) -> bool:
     engine, _ = voices.engine_and_voice(voice.base)
-    return engine == _RECOGNISED_ENGINE and voice.familiarity != "early-stop"
+    return engine == _RECOGNISED_ENGINE
 
 
 def _spoken(corpus: Path, item: ManifestItem, number: int) -> Spoken:

@@ -22,14 +22,15 @@ _SILENCE_DB: Final = 40.0
 class Prosody:
     """One utterance against the truth. NaN where fewer than ten frames are voiced in both.
 
-    ``f0_correlation`` of log F0; ``f0_error`` mean absolute difference and ``f0_level`` difference of the medians (said
-    less true), in semitones; ``duration_ratio`` of the speech without the silence at its ends; ``mel_l1`` in nepers;
-    ``mcd`` in dB.
+    ``f0_correlation`` of log F0; ``f0_error`` mean absolute and ``f0_level`` median difference (said less true), in
+    semitones; ``voicing_error`` share of frames voiced in one only; ``duration_ratio`` of the speech without silence at
+    its ends; ``mel_l1`` in nepers; ``mcd`` in dB.
     """
 
     f0_correlation: float
     f0_error: float
     f0_level: float
+    voicing_error: float
     duration_ratio: float
     mel_l1: float
     mcd: float
@@ -98,21 +99,18 @@ def compare(said: Analysis, truth: Analysis) -> Prosody:
     if voiced.sum() >= 10:
         a, b = (12.0 * np.log2(f0[at][voiced]) for f0, at in ((said.f0, i), (truth.f0, j)))
         error = float(np.abs(a - b).mean())
-        level = _median_semitones(said.f0) - _median_semitones(truth.f0)
+        level = float(np.median(a - b))
         if a.std() > 0 and b.std() > 0:
             correlation = float(np.corrcoef(a, b)[0, 1])
     return Prosody(
         f0_correlation=correlation,
         f0_error=error,
         f0_level=level,
+        voicing_error=float(((said.f0[i] > 0) != (truth.f0[j] > 0)).mean()),
         duration_ratio=len(said.mel) / len(truth.mel),
         mel_l1=float(cost[i, j].mean()),
         mcd=float((10.0 / np.log(10.0) * np.sqrt(2.0 * np.square(cepstra).sum(axis=1))).mean()),
     )
-
-
-def _median_semitones(f0: Floats) -> float:
-    return float(np.median(12.0 * np.log2(f0[f0 > 0])))
 
 
 def _cepstra(mel: Floats) -> Floats:

@@ -92,14 +92,11 @@ def _megabytes(path: str | None) -> float:
 
 
 def copy_synthesis(model: Model, samples: Samples) -> Samples | None:
-    """True audio through the model's own spectrogram and vocoder; None for a model without these two parts."""
-    log_mel, vocoder = getattr(model, "log_mel", None), getattr(model, "vocoder", None)
-    if log_mel is None or vocoder is None:
+    """True audio through the model's own analysis and vocoder; None for a model that offers no ``resynthesise``."""
+    resynthesise = getattr(model, "resynthesise", None)
+    if resynthesise is None:
         return None
-    whole = len(samples) // log_mel.config.hop_length * log_mel.config.hop_length
-    with torch.inference_mode():
-        wave = vocoder(log_mel(torch.from_numpy(samples[:whole])[None]))[0]
-    return np.ascontiguousarray(wave.clamp(-1.0, 1.0).numpy(), np.float32)
+    return np.ascontiguousarray(np.clip(resynthesise(samples), -1.0, 1.0), np.float32)
 
 
 def speak(model: Model, utterance: Utterance, cost: Cost) -> Samples:

@@ -44,7 +44,7 @@ def test_every_phone_has_visemes(viseme_set: VisemeSet) -> None:
         assert set(names) <= set(viseme_names(viseme_set))
 
 
-@pytest.mark.parametrize(("viseme_set", "count"), zip(SETS, (15, 22, 9, 15), strict=True))
+@pytest.mark.parametrize(("viseme_set", "count"), list(zip(SETS, (15, 22, 9, 15), strict=True)))
 def test_names_are_complete_and_all_reachable(viseme_set: VisemeSet, count: int) -> None:
     names = viseme_names(viseme_set)
     assert len(names) == len(set(names)) == count

@@ -43,3 +43,11 @@ def test_noise_and_silence_are_unvoiced() -> None:
 def test_short_inputs(length: int) -> None:
     f0, voiced = track_pitch(np.zeros(length, np.float32), PitchConfig())
     assert len(f0) == len(voiced) == length // 256
+
+
+@pytest.mark.parametrize("pitch", [56.0, 61.0, 480.0, 515.0, 700.0])
+def test_pitches_at_the_ends_of_the_range_stay_plausible(pitch: float) -> None:
+    config = PitchConfig()
+    f0, voiced = track_pitch(harmonic(np.full(RATE, pitch)) + np.float32(0.3), config)
+    assert np.isfinite(f0).all()
+    assert ((f0[voiced] > 0.9 * config.f_min) & (f0[voiced] < 1.1 * config.f_max)).all()

@@ -1,4 +1,4 @@
-"""The alignment search: golden paths of the original, agreement of every kernel with the reference, odd shapes, errors."""
+"""The alignment search: golden paths of the original, kernels against the reference, odd shapes, errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voiceclone import ops
 from voiceclone.ops import Alignment, mas, reference
 from voiceclone.ops.mas import Layout
 
-#: Paths that the Cython search of jaywalnut310/vits found in random values; "NAME/value", "/frames", "/tokens", "/index".
+#: Paths that the Cython search of jaywalnut310/vits found: "NAME/value", "/frames", "/tokens", "/index".
 GOLDEN = load_file(Path(__file__).with_name("golden_mas.safetensors"))
 CASES = sorted({name.split("/")[0] for name in GOLDEN})
 needs_native = pytest.mark.skipif(not ops.describe().loaded, reason="native kernels were not built")
@@ -29,7 +29,7 @@ def by_reference(value: Tensor, frames: Tensor, tokens: Tensor) -> Alignment:
 
 
 def check_equal(got: Alignment, wanted: Alignment) -> None:
-    torch.testing.assert_close(got.index, wanted.index, rtol=0, atol=0)
+    torch.testing.assert_close(got.tokens, wanted.tokens, rtol=0, atol=0)
     torch.testing.assert_close(got.durations, wanted.durations, rtol=0, atol=0)
 
 
@@ -100,7 +100,7 @@ def test_the_path_is_the_best_one() -> None:
     """Against all paths of a small problem, counted out."""
     value, _, _ = random_batch(1, 7, 4)
     found = mas(value, layout="frames_tokens")
-    index = found.index[0].long()
+    index = found.tokens[0].long()
     best = -float("inf")
     for bits in range(1 << 6):
         steps = torch.tensor([0] + [bits >> i & 1 for i in range(6)]).cumsum(0)
@@ -121,8 +121,9 @@ def test_a_sample_alone_is_the_same_as_in_a_batch(shape: tuple[int, int, int]) -
     together = mas(value, frames, tokens, layout="frames_tokens")
     for sample, (mel, text) in enumerate(zip(frames.tolist(), tokens.tolist(), strict=True)):
         alone = mas(value[sample : sample + 1, :mel, :text], layout="frames_tokens")
-        check_equal(alone, Alignment(together.index[sample : sample + 1, :mel], together.durations[sample : sample + 1, :text]))
-        assert (together.index[sample, mel:] == -1).all()
+        one = slice(sample, sample + 1)
+        check_equal(alone, Alignment(together.tokens[one, :mel], together.durations[one, :text]))
+        assert (together.tokens[sample, mel:] == -1).all()
         assert (together.durations[sample, text:] == 0).all()
 
 
@@ -153,10 +154,10 @@ def test_any_strides_and_types() -> None:
 
 
 def test_empty_and_tokenless_samples() -> None:
-    assert mas(torch.zeros(0, 5, 3), layout="frames_tokens").index.shape == (0, 5)
+    assert mas(torch.zeros(0, 5, 3), layout="frames_tokens").tokens.shape == (0, 5)
     assert mas(torch.zeros(2, 0, 3), layout="frames_tokens").durations.tolist() == [[0] * 3] * 2
     found = mas(torch.zeros(2, 4, 2), torch.tensor([4, 0]), torch.tensor([0, 2]), layout="frames_tokens")
-    assert found.index.tolist() == [[-1] * 4] * 2
+    assert found.tokens.tolist() == [[-1] * 4] * 2
     assert found.durations.tolist() == [[0, 0]] * 2
 
 
@@ -173,7 +174,7 @@ def test_dense_paths() -> None:
 
 def test_no_gradient_flows() -> None:
     value = torch.randn(1, 6, 3, requires_grad=True)
-    assert not mas(value, layout="frames_tokens").index.requires_grad
+    assert not mas(value, layout="frames_tokens").tokens.requires_grad
 
 
 @pytest.mark.parametrize(
@@ -216,4 +217,4 @@ def test_the_gpu_agrees_with_the_cpu(shape: tuple[int, int, int], layout: Layout
     value = value if layout == "frames_tokens" else value.transpose(1, 2).contiguous()
     wanted = mas(value, frames, tokens, layout=layout)
     found = mas(value.cuda(), frames.cuda(), tokens.cuda(), layout=layout)
-    check_equal(Alignment(found.index.cpu(), found.durations.cpu()), wanted)
+    check_equal(Alignment(found.tokens.cpu(), found.durations.cpu()), wanted)

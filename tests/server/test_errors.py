@@ -23,7 +23,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.server.status import to_status
 
 LEAKS = re.compile(
-    r"Traceback|File \"|/usr/|/tmp/|/home/|/work|\.py\b|site-packages|voiceclone\.(server|engine|voices)|0x[0-9a-f]{6}"
+    r"Traceback|File \"|/usr/|/tmp/|/home/|/opt/|\.py\b|site-packages|voiceclone\.(server|engine|voices)|0x[0-9a-f]{6}"
 )
 DETAILS = {kind.DESCRIPTOR.full_name: kind for kind in (
     details.ErrorInfo, details.BadRequest, details.ResourceInfo, details.PreconditionFailure, details.RetryInfo,

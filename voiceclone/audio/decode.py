@@ -13,8 +13,6 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -102,38 +100,55 @@ class Decoder:
 
     def _ask(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         """Return the answer to one request; an empty header means that the codec failed, died or took too long."""
-        with self._child() as child:
-            timer = threading.Timer(self._timeout, child.kill)
-            timer.start()
-            try:
-                stdin, stdout = child.stdin, child.stdout
-                assert stdin is not None
-                assert stdout is not None
-                _send(stdin, request, data)
-                return _receive(stdout)
-            except (OSError, EOFError, ValueError):
-                child.kill()
-                return {}, b""
-            finally:
-                timer.cancel()
-
-    @contextmanager
-    def _child(self) -> Iterator[subprocess.Popen[bytes]]:
         with self._free:
+            child = self._take_idle()
+            if child is not None:
+                answer = self._converse(child, request, data)
+                if answer is not None:
+                    return answer
+                # It may have died of something that was not in this file: a new child decides.
+            return self._converse(self._start(), request, data) or ({}, b"")
+
+    def _converse(
+        self, child: subprocess.Popen[bytes], request: dict[str, Any], data: bytes
+    ) -> tuple[dict[str, Any], bytes] | None:
+        """Return the child's answer and keep the child; None where it died, an empty answer where it was too slow."""
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            child.kill()
+
+        timer = threading.Timer(self._timeout, give_up)
+        timer.start()
+        try:
+            stdin, stdout = child.stdin, child.stdout
+            assert stdin is not None
+            assert stdout is not None
+            _send(stdin, request, data)
+            answer = _receive(stdout)
+        except (OSError, EOFError, ValueError):
+            _end(child)
+            return ({}, b"") if late.is_set() else None
+        finally:
+            timer.cancel()
+        if late.is_set():  # it answered while it was being killed
+            _end(child)
+        else:
             with self._lock:
-                if self._owner != os.getpid():  # after a fork the pipes belong to the parent's requests
-                    self._idle, self._owner = [], os.getpid()
-                child = self._idle.pop() if self._idle else None
-            if child is None or child.poll() is not None:
-                child = self._start()
-            try:
-                yield child
-            finally:
+                self._idle.append(child)
+        return answer
+
+    def _take_idle(self) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            if self._owner != os.getpid():  # after a fork the pipes belong to the parent's requests
+                self._idle, self._owner = [], os.getpid()
+            while self._idle:
+                child = self._idle.pop()
                 if child.poll() is None:
-                    with self._lock:
-                        self._idle.append(child)
-                else:
-                    _end(child)
+                    return child
+                _end(child)
+        return None
 
     def _start(self) -> subprocess.Popen[bytes]:
         # One BLAS thread: each one more reserves address space that counts against the child's memory limit.

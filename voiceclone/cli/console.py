@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from voiceclone.errors import InvalidRequest, VoicecloneError, describe
 
 #: What typer itself handles. Newer ones bring a click of their own, so its base class is found, not imported.
-_WAYS_OUT = (
+_WAYS_OUT: tuple[type[BaseException], ...] = (
     typer.Exit,
     typer.Abort,
     next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"),

@@ -116,8 +116,9 @@ def _refine(correlation: Array, lag: float) -> float:
     lower, upper = max(1, near - 3), min(len(correlation) - 2, near + 3)
     peak = lower + int(correlation[lower : upper + 1].argmax())
     left, centre, right = correlation[peak - 1 : peak + 2]
-    bend = left - 2 * centre + right
-    return float(peak + (0.5 * (left - right) / bend if bend < -1e-9 else 0.0))
+    if centre <= max(left, right):
+        return float(peak)  # the edge of the search, not a peak: a parabola would point anywhere
+    return float(peak + 0.5 * (left - right) / (left - 2 * centre + right))
 
 
 def median_log_f0(samples: Array, config: PitchConfig = PitchConfig()) -> float | None:

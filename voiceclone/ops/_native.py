@@ -38,7 +38,7 @@ def load() -> NativeStatus:
     if os.environ.get("VOICECLONE_NATIVE", "").lower() in ("off", "0", "false"):
         return NativeStatus(False, "switched off by VOICECLONE_NATIVE")
     try:
-        torch.ops.load_library(LIBRARY)
+        torch.ops.load_library(LIBRARY)  # type: ignore[no-untyped-call]
     except OSError as error:
         # dlopen's text for a file that is there names the symbol that this torch lacks; for one that is not, a path.
         reason = f"they do not fit torch {torch.__version__}: {error}" if LIBRARY.exists() else "they were never built"

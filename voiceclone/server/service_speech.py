@@ -82,8 +82,10 @@ class SpeechService(speech_service_pb2_grpc.SpeechServiceServicer):
         """The events of one utterance, header to summary; closing this ends the work."""
         started, first_audio = CALL.get().started, 0.0
         pipeline = Pipeline(prepared, encoding, self.extra_visemes)
+        # Made before the work begins: later it would take the interpreter from the thread that makes the first audio.
+        header = Event(header=_header(prepared))
         async with await self._submit(prepared, max_lead) as stream:
-            yield Event(header=_header(prepared))
+            yield header
             async for chunk in stream:
                 for event in pipeline.feed(chunk):
                     if not first_audio and event.WhichOneof("event") == "audio":

@@ -60,7 +60,7 @@ def _month_day(match: re.Match[str], _: Context) -> list[Piece] | None:
     day = int(match["day"])
     if not 1 <= day <= 31:
         return None
-    pieces += say_match(ordinal(day), match, "day")
+    pieces += say(ordinal(day), match.start("day"), _day_end(match))
     if match["year"]:
         pieces += say_match(year(int(match["year"])), match, "year")
     return pieces
@@ -71,12 +71,16 @@ def _day_month(match: re.Match[str], context: Context) -> list[Piece] | None:
     day = int(match["day"])
     if not 1 <= day <= 31 or (match["month"] == "May" and match["suffix"] is None and match["year"] is None):
         return None
-    the = "" if context.previous_word().lower() in ("the", "on the") else "the "
-    pieces = say(f"{the}{ordinal(day)} of", match.start(), match.end("suffix") if match["suffix"] else match.end("day"))
+    the = "" if context.previous_word().lower() == "the" else "the "
+    pieces = say(f"{the}{ordinal(day)} of", match.start(), _day_end(match))
     pieces += say_match(month_name(match["month"]), match, "month")
     if match["year"]:
         pieces += say_match(year(int(match["year"])), match, "year")
     return pieces
+
+
+def _day_end(match: re.Match[str]) -> int:
+    return match.end("suffix") if match["suffix"] else match.end("day")
 
 
 def _month_year(match: re.Match[str], _: Context) -> list[Piece] | None:
@@ -152,6 +156,6 @@ READERS: Final[tuple[Reader, ...]] = (
 
 #: Tried where a word begins.
 WORD_READERS: Final[tuple[Reader, ...]] = (
-    (re.compile(rf"(?P<month>{_MONTH})\b\.?\s{_DAY}(?:st|nd|rd|th)?{_NO_COUNT}(?:\s{_YEAR4})?"), _month_day),
+    (re.compile(rf"(?P<month>{_MONTH})\b\.?\s{_DAY}(?P<suffix>st|nd|rd|th)?{_NO_COUNT}(?:\s{_YEAR4})?"), _month_day),
     (re.compile(rf"(?P<month>{_MONTH})\b\.?\s{_YEAR4}"), _month_year),
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Final
 
 from voiceclone.errors import PhonemesInvalid
@@ -32,8 +32,13 @@ _IPA_SKIPPED: Final = frozenset("ːˑ.‿ʰʲʷˠˤʼ()͜͡-")
 _IPA_STRESS: Final = {"ˈ": 1, "'": 1, "ˌ": 2}
 _X_SAMPA_SKIPPED: Final = frozenset(":.-_()")
 _X_SAMPA_STRESS: Final = {'"': 1, "%": 2}
-_PAUSES: Final = frozenset(",;.!?|‖")
-_WORD_OR_PAUSE: Final = re.compile(r"[^\s,;!?|‖/\[\]]+|[,;!?|‖]")
+#: What a word looks like and which marks pause. Stops inside words part syllables; ARPABET words hold blanks; "?" is a
+#: sound in X-SAMPA.
+_SHAPES: Final = {
+    PhoneticAlphabet.IPA: (r"[^\s,;!?|‖/\[\]]+", ",;!?|‖"),
+    PhoneticAlphabet.X_SAMPA: (r"[^\s,;!|]+", ",;!|"),
+    PhoneticAlphabet.ARPABET: (r"[^\s,;.!?|]+(?:\s+[^\s,;.!?|]+)*", ",;.!?|"),
+}
 _MAX_SYMBOL: Final = 3
 
 
@@ -63,16 +68,15 @@ def parse_phonemes(value: str, alphabet: PhoneticAlphabet) -> Sentence:
     part phones ("HH AH0 L OW1"), a mark parts words. Raises :class:`InvalidPhonemes` on an unknown symbol or no sound.
     """
     words: list[Word] = [pause("", 0, TextSpan(0, 0))]
-    for begin, end, text in _stretches(value, alphabet):
+    for begin, end, text, is_mark in _stretches(value, alphabet):
         where = TextSpan(begin, end)
-        if text in _PAUSES:
-            mark = "," if text in "|‖" and alphabet is not PhoneticAlphabet.ARPABET else text
-            if text == "|" and alphabet is PhoneticAlphabet.ARPABET:
-                continue  # only parts words
-            if not words[-1].is_pause:
-                words.append(pause(mark, PAUSE_STRESS[mark], where))
-        else:
+        if not is_mark:
             words.append(Word(text, where, _stressed(_word_phones(text, begin, alphabet))))
+        elif text == "|" and alphabet is PhoneticAlphabet.ARPABET:
+            continue  # only parts words
+        elif not words[-1].is_pause:
+            mark = "," if text in "|‖" else text
+            words.append(pause(mark, PAUSE_STRESS[mark], where))
     if all(word.is_pause for word in words):
         raise InvalidPhonemes("The phonemes hold no sound.", allowed=symbols(alphabet))
     last = words.pop() if words[-1].is_pause else pause(".", 2, TextSpan(len(value), len(value)))
@@ -86,23 +90,19 @@ def spoken_phones(value: str, alphabet: PhoneticAlphabet) -> tuple[Phone, ...]:
     return tuple(phone for word in parse_phonemes(value, alphabet).words if not word.is_pause for phone in word.phones)
 
 
-def _stretches(value: str, alphabet: PhoneticAlphabet) -> Iterable[tuple[int, int, str]]:
-    """(begin, end, text) of each word and each pause mark of ``value``."""
-    if alphabet is PhoneticAlphabet.ARPABET:
-        pattern = re.compile(r"[^,;.!?|]*[^,;.!?|\s]|[,;.!?|]")
-    elif alphabet is PhoneticAlphabet.X_SAMPA:
-        pattern = re.compile(r"[^\s,;!|]+|[,;!|]")  # "?" is a sound here
-    else:
-        pattern = _WORD_OR_PAUSE
-    for match in pattern.finditer(value):
-        text, begin, end = match[0], match.start(), match.end()
-        stripped = text.lstrip()
-        begin += len(text) - len(stripped)
-        if len(stripped) > 1 and stripped.endswith("."):
-            yield begin, end - 1, stripped[:-1]
-            yield end - 1, end, "."
-        else:
-            yield begin, end, stripped
+def _stretches(value: str, alphabet: PhoneticAlphabet) -> Iterator[tuple[int, int, str, bool]]:
+    """(begin, end, text, whether it is a pause mark) of each word and each mark of ``value``."""
+    word, marks = _SHAPES[alphabet]
+    for match in re.finditer(rf"(?P<word>{word})|[{marks}]", value):
+        begin, end = match.span()
+        if match["word"] is None:
+            yield begin, end, match[0], True
+            continue
+        text = match[0].rstrip(".")
+        if text:
+            yield begin, begin + len(text), text, False
+        if len(text) < len(match[0]):
+            yield begin + len(text), end, ".", True
 
 
 def _word_phones(text: str, begin: int, alphabet: PhoneticAlphabet) -> tuple[Phone, ...]:
@@ -140,9 +140,9 @@ def _word_phones(text: str, begin: int, alphabet: PhoneticAlphabet) -> tuple[Pho
 
 
 def _stressed(phones: tuple[Phone, ...]) -> tuple[Phone, ...]:
-    """A word of one full vowel without a mark is stressed: nobody marks stress on monosyllables."""
-    vowels = [index for index, phone in enumerate(phones) if phone.symbol in VOWELS]
-    if len(vowels) != 1 or phones[vowels[0]].stress or phones[vowels[0]].symbol == "ax":
+    """A word of one full vowel without a mark is stressed: nobody marks the stress of "cat"."""
+    vowels = [index for index, phone in enumerate(phones) if phone.symbol in VOWELS and phone.symbol != "ax"]
+    if len(vowels) != 1 or any(phone.stress for phone in phones):
         return phones
     index = vowels[0]
     return (*phones[:index], Phone(phones[index].symbol, 1), *phones[index + 1 :])
@@ -158,7 +158,7 @@ def _longest(text: str, position: int, sampa: bool) -> tuple[int, tuple[str, ...
     return None
 
 
-def _arpabet(text: str, begin: int) -> Iterable[Phone]:
+def _arpabet(text: str, begin: int) -> Iterator[Phone]:
     for match in re.finditer(r"\S+", text):
         bare = match[0].rstrip("012")
         digit = match[0][len(bare) :]

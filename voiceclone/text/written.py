@@ -107,11 +107,10 @@ def _dotted(match: re.Match[str], context: Context) -> list[Piece] | None:
     letters = match[0].replace(".", "").replace(" ", "")
     reading = DOTTED.get(letters.lower())
     end_stop = match[0].endswith(".")
-    if reading and (letters.islower() or not end_stop):
-        pieces = say_match(reading, match)
-        if context.following(match.end())[:1] != ",":
-            pieces.append(Piece(",", match.end() - 1, match.end(), Kind.BREAK))
-        return pieces
+    if reading and letters.islower():
+        end = match.end() - end_stop
+        pause = [Piece(",", end, match.end(), Kind.BREAK)] if end_stop else []
+        return say(reading, match.start(), end) + pause
     if letters.lower() == "phd":
         return [*spell("p", match.start()), *spell("h", match.start() + 1), *spell("d", match.end() - 2)]
     return spell(match[0], match.start())

@@ -20,8 +20,8 @@ from voiceclone_fastspeech2.synthesis import Controls, Spoken, predict_mel
 if TYPE_CHECKING:
     from voiceclone_fastspeech2.model import Fastspeech2Model
 
-#: Frames of the first, second and all later chunks of an utterance: 0.19, 0.38 and 0.77 s.
-CHUNK_FRAMES = (12, 24, 48)
+#: Frames of the first chunks of an utterance, the last for all later ones: 0.19, 0.38, 0.77 and 1.54 s.
+CHUNK_FRAMES = (12, 24, 48, 96)
 #: Silence before the first word, in frames: the model learned more, but a listener waits for it.
 LEAD_IN_FRAMES = 3
 
