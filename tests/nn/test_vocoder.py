@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -64,7 +66,7 @@ def test_chunks_equal_the_whole(vocoder: HarmonicVocoder, borders: tuple[int, ..
     excitation = vocoder.excite(f0, torch.Generator().manual_seed(3))
     with torch.no_grad():
         whole = vocoder(mel, f0, voicing, excitation)
-        pairs = zip(borders, borders[1:], strict=False)
+        pairs = itertools.pairwise(borders)
         parts = [vocoder.decode_chunk(mel, f0, voicing, excitation, begin, end) for begin, end in pairs]
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-4)
 

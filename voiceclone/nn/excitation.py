@@ -51,4 +51,4 @@ def excite(
     spectra = torch.stft(
         F.pad(sources, (pad, pad)), n_fft, hop_length, window=window, center=False, return_complex=True
     )
-    return Excitation(*spectra.split(rows))
+    return Excitation(spectra[:rows], spectra[rows:])

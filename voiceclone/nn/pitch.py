@@ -77,7 +77,7 @@ def _correlate(samples: Array, frames: int, config: PitchConfig) -> Array:
     power = np.concatenate([np.zeros((frames, 1)), np.cumsum(blocks.astype(np.float64) ** 2, axis=1)], axis=1)
     energy = (power[:, config.window : config.window + longest] - power[:, :longest]).clip(0.0)
     floor = (1e-3 * config.window * 1e-3) + 1e-3 * power[:, -1:].max()  # keeps faint noise from looking periodic
-    return (cross / np.sqrt((energy[:, :1] + floor) * (energy + floor))).astype(np.float32)
+    return np.asarray(cross / np.sqrt((energy[:, :1] + floor) * (energy + floor)), np.float32)
 
 
 def _search(scores: Array, config: PitchConfig) -> NDArray[np.int64]:
@@ -112,7 +112,7 @@ def _search(scores: Array, config: PitchConfig) -> NDArray[np.int64]:
 
 def _refine(correlation: Array, lag: float) -> float:
     """Peak of the parabola through the best whole lag next to ``lag``."""
-    near = int(round(lag))
+    near = round(lag)
     lower, upper = max(1, near - 3), min(len(correlation) - 2, near + 3)
     peak = lower + int(correlation[lower : upper + 1].argmax())
     left, centre, right = correlation[peak - 1 : peak + 2]
@@ -128,7 +128,7 @@ def median_log_f0(samples: Array, config: PitchConfig = PitchConfig()) -> float 
 
 
 def continuous_f0(log_f0: Array) -> Array:
-    """Natural-log F0 ``[F]``, 0 where unvoiced -> Hz ``[F]`` with unvoiced stretches bridged; 150 Hz where all is unvoiced."""
+    """Natural-log F0 ``[F]``, 0 where unvoiced -> Hz ``[F]``, unvoiced stretches bridged; 150 Hz if all are."""
     voiced = np.flatnonzero(log_f0 > 0)
     if not len(voiced):
         return np.full(len(log_f0), 150.0, np.float32)

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms whose frame ``t`` is centred on samples ``[t * hop, (t + 1) * hop)``, and the matching inverse STFT."""
+"""Log-mel spectrograms whose frame ``t`` is centred on its own hop of samples, and the inverse STFT that matches."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ class LogMel(nn.Module):
     """Waveform ``[B, T]`` -> natural-log mel magnitudes ``[B, n_mels, T // hop_length]``, floored at 1e-5."""
 
     FLOOR = 1e-5
+    window: Tensor
+    filters: Tensor
 
     def __init__(self, config: SpectrogramConfig) -> None:
         super().__init__()

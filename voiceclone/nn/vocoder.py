@@ -1,9 +1,8 @@
 """A harmonic-plus-noise vocoder: a ConvNeXt network at frame rate filters two sources in the STFT domain.
 
-The network and the inverse STFT are those of Vocos (Siuzdak 2023); that the phases come from sources which follow F0, and
-the network only filters them, is the idea of neural source-filter models (Wang et al. 2019) and of the neural homomorphic
-vocoder (Liu et al. 2020). A network that had to invent coherent phases from magnitudes would need a discriminator and a
-hundred times the training.
+The network and the inverse STFT are those of Vocos (Siuzdak 2023); that the phases come from sources which follow F0,
+and the network only filters them, is the idea of neural source-filter models (Wang et al. 2019) and of the neural
+homomorphic vocoder (Liu et al. 2020). A network that has to invent coherent phases needs far more training.
 """
 
 from __future__ import annotations
@@ -30,6 +29,9 @@ class VocoderConfig:
 class HarmonicVocoder(nn.Module):
     """Log-mel ``[B, n_mels, F]`` and F0 ``[B, F]`` -> waveform ``[B, F * hop_length]``."""
 
+    window: Tensor
+    unfold: Tensor
+
     def __init__(self, config: VocoderConfig, spectrogram: SpectrogramConfig) -> None:
         super().__init__()
         self.spectrogram = spectrogram
@@ -51,9 +53,7 @@ class HarmonicVocoder(nn.Module):
 
     def excite(self, f0: Tensor, generator: torch.Generator | None = None) -> Excitation:
         """The sources of a whole utterance; F0 in Hz ``[B, F]``, a plausible value also where it is unvoiced."""
-        return excite(
-            f0, self.n_fft, self.hop_length, self.spectrogram.sample_rate, self.window, generator
-        )
+        return excite(f0, self.n_fft, self.hop_length, self.spectrogram.sample_rate, self.window, generator)
 
     def forward(self, mel: Tensor, f0: Tensor, voicing: Tensor, excitation: Excitation | None = None) -> Tensor:
         """``f0`` in Hz and ``voicing`` 0..1, both ``[B, F]``."""
@@ -76,7 +76,7 @@ class HarmonicVocoder(nn.Module):
         Only the frames within ``context`` are computed, so a stream costs little more than one whole pass.
         """
         left, right = max(0, begin - self.context), min(mel.shape[-1], end + self.context)
-        samples = self(
+        samples: Tensor = self(
             mel[:, :, left:right], f0[:, left:right], voicing[:, left:right], excitation.frames(left, right)
         )
         return samples[:, (begin - left) * self.hop_length : (end - left) * self.hop_length]

@@ -60,7 +60,8 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
         state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelFilesInvalid(
-            f"checkpoint {checkpoint.name} cannot be read: {error}.", hint="Delete that folder to resume from the one before."
+            f"checkpoint {checkpoint.name} cannot be read: {error}.",
+            hint="Delete that folder to resume from the one before.",
         ) from error
     return state
 

@@ -55,7 +55,7 @@ class Task(Protocol):
         ...
 
     def validate(self) -> Mapping[str, float]:
-        """Scores of ``module`` as it is now (the averaged weights); ``score`` chooses the best checkpoint, less is better."""
+        """Scores of ``module`` as it is now (the averaged weights); the checkpoint with the least ``score`` is kept."""
         ...
 
     def plot(self, writer: SummaryWriter, step: int) -> None:
@@ -131,7 +131,8 @@ class Trainer:
         from torch.utils.tensorboard import SummaryWriter
 
         with SummaryWriter(str(self.folder / "tensorboard")) as writer, self._signals(), self._bar(console) as bar:
-            row = bar.add_task(self.task.name, total=1.0, completed=self.progress, note="")
+            row = bar.add_task(self.task.name, total=1.0, note="")
+            bar.update(row, completed=self.progress)
             while self.progress < 1.0 and not self._stop:
                 began = time.perf_counter()
                 values = self._train_step()
@@ -209,7 +210,7 @@ class Trainer:
 
         def stop(number: int, frame: object) -> None:
             self._stop = True
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

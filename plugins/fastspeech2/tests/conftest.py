@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from voiceclone import ModelInfo, Reference
 from voiceclone_fastspeech2 import voiceclone_backends
 from voiceclone_fastspeech2.model import Fastspeech2Model, load
+
+from voiceclone import ModelInfo, Reference
 
 RATE = 16000
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import soxr
+from voiceclone_fastspeech2.model import Fastspeech2Model
+from voiceclone_fastspeech2.options import Fastspeech2Options
+
 from voiceclone import Chunk, Reference, TimingKind, Utterance
 from voiceclone.errors import (
     LanguageUnsupported,
@@ -18,7 +23,6 @@ from voiceclone.errors import (
 )
 from voiceclone.nn.pitch import median_log_f0
 from voiceclone.types import PhoneticAlphabet
-from voiceclone_fastspeech2.model import Fastspeech2Model, Fastspeech2Options
 
 from .conftest import RATE, buzz
 
@@ -77,9 +81,7 @@ def test_speaking_rate_divides_the_length(model: Fastspeech2Model, voice: bytes,
 
 def test_variation_follows_the_seed(model: Fastspeech2Model, voice: bytes) -> None:
     options = Fastspeech2Options(variation=0.3)
-    one, same, other = (
-        join(speak(model, Utterance(TEXT, voice, seed=seed, options=options))) for seed in (1, 1, 2)
-    )
+    one, same, other = (join(speak(model, Utterance(TEXT, voice, seed=seed, options=options))) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert len(one) != len(other) or np.abs(one - other).max() > 0
 
@@ -91,7 +93,7 @@ def test_timings_cover_the_audio(model: Fastspeech2Model, voice: bytes) -> None:
     timings = [timing for chunk in chunks for timing in chunk.timings]
     phonemes = [timing for timing in timings if timing.kind is TimingKind.PHONEME]
     assert phonemes[0].start_sample == 0
-    for before, after in zip(phonemes, phonemes[1:], strict=False):
+    for before, after in itertools.pairwise(phonemes):
         assert before.start_sample + before.sample_count == after.start_sample
     assert phonemes[-1].start_sample + phonemes[-1].sample_count == total
     words = [timing for timing in timings if timing.kind is TimingKind.WORD]

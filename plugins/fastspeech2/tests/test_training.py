@@ -10,11 +10,6 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from voiceclone import ModelInfo, Reference, Utterance
-from voiceclone.errors import InvalidManifest, ModelFilesInvalid
-from voiceclone.nn.spectrogram import SpectrogramConfig
-from voiceclone.nn.vocoder import VocoderConfig
-from voiceclone.training.checkpoint import list_checkpoints, load_state, load_tensors
 from voiceclone_fastspeech2.acoustic import AcousticModel, expand_index, interpolate_pitch
 from voiceclone_fastspeech2.config import AcousticConfig, Fastspeech2Config
 from voiceclone_fastspeech2.model import load
@@ -22,6 +17,12 @@ from voiceclone_fastspeech2.training.acoustic_task import AcousticTask
 from voiceclone_fastspeech2.training.augment import TimbreAugmenter
 from voiceclone_fastspeech2.training.features import FeatureStore, frame_durations
 from voiceclone_fastspeech2.training.recipe import Budget, export, train_part
+
+from voiceclone import ModelInfo, Reference, Utterance
+from voiceclone.errors import InvalidManifest, ModelFilesInvalid
+from voiceclone.nn.spectrogram import SpectrogramConfig
+from voiceclone.nn.vocoder import VocoderConfig
+from voiceclone.training.checkpoint import list_checkpoints, load_state, load_tensors
 
 from .conftest import buzz
 
@@ -84,8 +85,9 @@ def test_export_names_the_untrained_part(tmp_path: Path) -> None:
 
 
 def test_unaligned_manifest_is_refused(corpus: Path, tmp_path: Path) -> None:
-    from voiceclone.training.manifest import read_manifest
     from voiceclone_fastspeech2.training.features import extract
+
+    from voiceclone.training.manifest import read_manifest
 
     item = replace(read_manifest(corpus)[0], phones=None, stresses=None, ends=None)
     with pytest.raises(InvalidManifest, match="low-0"):

@@ -1,4 +1,4 @@
-"""The bundled backend of voiceclone: a FastSpeech 2-family acoustic model and a Vocos-style vocoder that clone a voice."""
+"""The bundled backend of voiceclone: a FastSpeech 2-family acoustic model and an inverse-STFT vocoder clone a voice."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
 from voiceclone.nn.convnext import ConvNeXtStack
 from voiceclone.text.phones import PAUSE, PHONE_IDS
 from voiceclone_fastspeech2.config import AcousticConfig, Fastspeech2Config
@@ -29,8 +30,8 @@ from voiceclone_fastspeech2.speaker import Speaker, SpeakerEncoder
 class Frames:
     """The grid the frame decoder works on, ``[B, F]`` each but ``places`` ``[B, F, 3]``.
 
-    ``index`` is the phone of each frame, ``pitch`` natural-log F0 minus the speaker's level, ``voicing`` 0..1, ``energy``
-    as in :class:`Prosody`.
+    ``index`` is the phone of each frame, ``pitch`` natural-log F0 minus the speaker's level, ``voicing`` 0..1,
+    ``energy`` as in :class:`Prosody`.
     """
 
     index: Tensor
@@ -117,7 +118,10 @@ class AcousticModel(nn.Module):
         index, mask = expand_index(durations, total)
         line = interpolate_pitch(pitch, voicing > 0.5, durations, total)
         places = frame_places(durations, index)
-        return self.refiner(gather(text, index), places, line, gather(voicing, index), speaker.vector, mask)
+        refined: tuple[Tensor, Tensor] = self.refiner(
+            gather(text, index), places, line, gather(voicing, index), speaker.vector, mask
+        )
+        return refined
 
     def decode_frames(self, text: Tensor, frames: Frames, speaker: Speaker) -> Tensor:
         """Log-mel ``[B, n_mels, F]``; zero where ``frames.mask`` is False."""
@@ -126,5 +130,6 @@ class AcousticModel(nn.Module):
         h = self.frame_in(torch.cat([gather(text, frames.index), frames.places, scalars, comb], dim=-1))
         mask = frames.mask[..., None].to(h.dtype)
         h = self.norm(self.frame(h, speaker.vector, mask))
-        mel = self.head(h) + comb * torch.sigmoid(self.comb_gain(h)) + self.spectrum_gain * speaker.spectrum[:, None]
+        voiced = comb * torch.sigmoid(self.comb_gain(h))
+        mel: Tensor = self.head(h) + voiced + self.spectrum_gain * speaker.spectrum[:, None]
         return (mel * mask).transpose(1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
 from voiceclone.nn.spectrogram import SpectrogramConfig, mel_filterbank
 
 
@@ -13,7 +14,11 @@ class HarmonicPrior(nn.Module):
     A small network cannot draw narrow harmonics from a single number; given the comb it only has to weigh it.
     """
 
-    def __init__(self, spectrogram: SpectrogramConfig, f0_min: float, f0_max: float, steps_per_octave: int = 144) -> None:
+    table: Tensor
+
+    def __init__(
+        self, spectrogram: SpectrogramConfig, f0_min: float, f0_max: float, steps_per_octave: int = 144
+    ) -> None:
         super().__init__()
         octaves = float(torch.log2(torch.tensor(f0_max / f0_min)))
         count = int(octaves * steps_per_octave) + 2

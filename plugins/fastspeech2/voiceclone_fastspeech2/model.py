@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+
 from voiceclone import Capabilities, ModelInfo, Reference, Step, TimingKind, Utterance
 from voiceclone.errors import ModelFilesInvalid
 from voiceclone.nn.pitch import PitchConfig, continuous_f0, track_pitch
@@ -20,30 +21,20 @@ from voiceclone.nn.vocoder import HarmonicVocoder
 from voiceclone.text.english import EnglishFrontend
 from voiceclone_fastspeech2.acoustic import AcousticModel
 from voiceclone_fastspeech2.config import Fastspeech2Config
+from voiceclone_fastspeech2.options import Fastspeech2Options
 from voiceclone_fastspeech2.session import Session
 from voiceclone_fastspeech2.voice import decode_speaker, encode_speaker, neutral_speaker
-
 
 if TYPE_CHECKING:
     from voiceclone.types import Samples
 
 
-class Fastspeech2Options(BaseModel):
-    """What a caller may set beyond the options every backend has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    pitch_range: float = Field(1.0, ge=0.0, le=2.0, description="How far the pitch moves: 0 is monotone, 1 as learned.")
-    energy: float = Field(0.0, ge=-1.0, le=1.0, description="Vocal effort: below 0 softer, above 0 louder.")
-    variation: float = Field(
-        0.0, ge=0.0, le=0.5, description="Random variation of durations by seed; with 0 the timing is the same each time."
-    )
-
-
 class Fastspeech2Model:
     """One loaded model; see :class:`voiceclone.Model` for the contract of each method."""
 
-    def __init__(self, config: Fastspeech2Config, acoustic: AcousticModel, vocoder: HarmonicVocoder, device: str = "cpu") -> None:
+    def __init__(
+        self, config: Fastspeech2Config, acoustic: AcousticModel, vocoder: HarmonicVocoder, device: str = "cpu"
+    ) -> None:
         self.config, self.device = config, torch.device(device)
         self.acoustic, self.vocoder = acoustic.eval().to(self.device), vocoder.eval().to(self.device)
         self.log_mel = LogMel(config.spectrogram).to(self.device)
@@ -88,7 +79,7 @@ class Fastspeech2Model:
 
     @torch.inference_mode()
     def resynthesise(self, samples: Samples) -> Samples:
-        """Speech ``[T]`` at the model's rate through analysis and vocoder alone: the ceiling of what the model can say."""
+        """Speech ``[T]`` at the model's rate through analysis and vocoder alone: the ceiling of the model's quality."""
         spectrogram = self.config.spectrogram
         samples = samples[: len(samples) // spectrogram.hop_length * spectrogram.hop_length]
         f0, voiced = track_pitch(samples, PitchConfig(spectrogram.sample_rate, spectrogram.hop_length))
@@ -137,4 +128,6 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     except FileNotFoundError as error:
         raise ModelFilesInvalid("model.safetensors is missing from the model folder.") from error
     except (SafetensorError, OSError) as error:
-        raise ModelFilesInvalid(f"model.safetensors cannot be read: {error}.", hint="Download or export it again.") from error
+        raise ModelFilesInvalid(
+            f"model.safetensors cannot be read: {error}.", hint="Download or export it again."
+        ) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
 from voiceclone.nn.convnext import ConvNeXtStack
 from voiceclone_fastspeech2.config import AcousticConfig
 
@@ -57,9 +58,7 @@ class ProsodyPredictor(nn.Module):
     def forward(self, text: Tensor, positions: Tensor, speaker: Tensor, mask: Tensor) -> Prosody:
         voice = self.speaker(speaker)[:, None].expand(-1, text.shape[1], -1)
         h = self.dropout(torch.nn.functional.gelu(self.project(torch.cat([text, voice, positions], dim=-1))))
-        packed = nn.utils.rnn.pack_padded_sequence(
-            h, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False
-        )
+        packed = nn.utils.rnn.pack_padded_sequence(h, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
         h, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=text.shape[1])
         duration, pitch, voicing, energy = self.heads(self.dropout(h)).unbind(dim=-1)
         return Prosody(duration, pitch, voicing, energy)
@@ -77,7 +76,10 @@ class ContourRefiner(nn.Module):
     def forward(
         self, text: Tensor, places: Tensor, contour: Tensor, voicing: Tensor, speaker: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Text by frame ``[B, F, C]``, places ``[B, F, 3]``, line and phone voicing ``[B, F]`` -> voicing logit, pitch ``[B, F]``."""
+        """Text by frame ``[B, F, C]``, places ``[B, F, 3]``, line and phone voicing ``[B, F]``.
+
+        Returns the voicing logit and the pitch, ``[B, F]`` each.
+        """
         h = self.project(torch.cat([text, places, contour[..., None] * 2.0, voicing[..., None]], dim=-1))
         logit, residual = self.head(self.stack(h, speaker, mask[..., None].to(h.dtype))).unbind(dim=-1)
         return logit, contour + 0.3 * torch.tanh(residual)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
 from voiceclone import Chunk, Segment, Step, Timing, TimingKind, Utterance
 from voiceclone.errors import LanguageUnsupported, TextEmpty, TextTooLong
 from voiceclone.lipsync.events import events_from_durations
@@ -14,6 +15,7 @@ from voiceclone.nn.excitation import Excitation
 from voiceclone.text.phonemes import parse_phonemes
 from voiceclone.text.phones import PHONE_IDS
 from voiceclone.text.types import Sentence
+from voiceclone_fastspeech2.options import Fastspeech2Options
 from voiceclone_fastspeech2.speaker import Speaker
 from voiceclone_fastspeech2.synthesis import Controls, Spoken, predict_mel
 
@@ -32,7 +34,7 @@ class Session:
     def __init__(self, model: Fastspeech2Model, utterance: Utterance, speaker: Speaker) -> None:
         self._model, self._speaker = model, speaker
         self._sentences = deque(enumerate(_sentences(model, utterance)))
-        options = utterance.options or model.options()
+        options = utterance.options or Fastspeech2Options()
         self._controls = Controls(
             rate=utterance.speaking_rate,
             pitch_semitones=utterance.pitch_semitones,
@@ -57,10 +59,10 @@ class Session:
         end = min(frames, self._frame + CHUNK_FRAMES[min(self._chunks, len(CHUNK_FRAMES) - 1)])
         if frames - end < CHUNK_FRAMES[0]:
             end = frames  # no sliver at the sentence's end
-        samples = self._model.vocoder.decode_chunk(
+        decoded = self._model.vocoder.decode_chunk(
             spoken.mel, spoken.f0, spoken.voicing, self._excitation, self._frame, end
         )
-        samples = samples[0].clamp(-1.0, 1.0).numpy()
+        samples = decoded[0].clamp(-1.0, 1.0).numpy()
         self._position += len(samples)
         chunk = Chunk(np.ascontiguousarray(samples), self._due_timings(), self._segment)
         self._segment, self._frame, self._chunks = None, end, self._chunks + 1
@@ -103,7 +105,9 @@ def _sentences(model: Fastspeech2Model, utterance: Utterance) -> list[Sentence]:
     language = utterance.language.lower()
     if language and not (language == "en" or language.startswith("en-")):
         raise LanguageUnsupported(
-            f"this model speaks English, not {utterance.language!r}.", subject="fastspeech2-en", hint="Choose another model."
+            f"this model speaks English, not {utterance.language!r}.",
+            subject="fastspeech2-en",
+            hint="Choose another model.",
         )
     limit = model.capabilities.max_input_chars
     if len(utterance.text) > limit:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
 from voiceclone.nn.convnext import ConvNeXtStack
 from voiceclone_fastspeech2.config import AcousticConfig
 

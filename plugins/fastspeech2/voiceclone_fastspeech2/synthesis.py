@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from voiceclone.text.phones import PHONES, VOWELS
 from voiceclone_fastspeech2.acoustic import AcousticModel, Frames, expand_index, gather
 from voiceclone_fastspeech2.prosody import frame_places
@@ -14,7 +15,7 @@ from voiceclone_fastspeech2.speaker import Speaker
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """How the prosody is bent: durations divided by ``rate``, pitch moved and its movement scaled, noise in durations."""
+    """How the prosody is bent: durations divided by ``rate``, pitch moved and scaled, noise in durations."""
 
     rate: float = 1.0
     pitch_semitones: float = 0.0
@@ -26,7 +27,7 @@ class Controls:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """``mel`` ``[1, n_mels, F]``; ``f0`` in Hz and ``voicing`` 0..1 ``[1, F]``; ``durations`` ``[1, N]`` in frames, summing to F."""
+    """``mel`` ``[1, n_mels, F]``; ``f0`` in Hz and ``voicing`` 0..1 ``[1, F]``; ``durations`` ``[1, N]``, F in sum."""
 
     mel: Tensor
     f0: Tensor
@@ -47,7 +48,7 @@ def predict_mel(
     model: AcousticModel, phones: Tensor, stresses: Tensor, speaker: Speaker, controls: Controls = Controls()
 ) -> Spoken:
     """``phones`` and ``stresses`` ``[1, N]`` without padding."""
-    text, prosody, mask = model.encode_text(phones, stresses, speaker)
+    text, prosody, _ = model.encode_text(phones, stresses, speaker)
     frames = torch.expm1(prosody.duration) / controls.rate
     if controls.duration_noise > 0.0:
         noise = torch.randn(frames.shape, generator=controls.generator)

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+
 from voiceclone import Reference
 from voiceclone.errors import InvalidRequest, SampleNotFinite, SampleSilent, SampleTooShort, VoiceIncompatible
 from voiceclone.nn.pitch import PitchConfig, track_pitch
@@ -50,7 +51,7 @@ def encode_speaker(references: Sequence[Reference], encoder: SpeakerEncoder, log
 
 
 def prepare(reference: Reference, sample_rate: int, hop_length: int) -> np.ndarray:
-    """Mono float32 ``[T]`` at ``sample_rate``, at the training corpus' loudness, a whole number of hops. Raises SampleRejected."""
+    """Mono float32 ``[T]`` at ``sample_rate`` and the corpus' loudness, in whole hops. Raises SampleRejected."""
     samples = np.asarray(reference.samples, np.float32)
     if not np.isfinite(samples).all():
         raise SampleNotFinite("the recording holds values that are no numbers.", field="samples")

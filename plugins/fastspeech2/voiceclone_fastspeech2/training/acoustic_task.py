@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
 from voiceclone_fastspeech2.acoustic import AcousticModel, Frames, expand_index, gather
 from voiceclone_fastspeech2.prosody import Prosody, frame_places
 from voiceclone_fastspeech2.speaker import Speaker
@@ -18,12 +19,13 @@ from voiceclone_fastspeech2.training.augment import Timbre, TimbreAugmenter
 from voiceclone_fastspeech2.training.features import Features, FeatureStore
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch.utils.tensorboard import SummaryWriter
 
 
 @dataclass(frozen=True, slots=True)
 class AcousticBatch:
-    """Padded tensors: per phone ``[B, N]``, per frame ``[B, F]``, mels ``[B, F, n_mels]``, references ``[B, n_mels, R]``."""
+    """Padded: per phone ``[B, N]``, per frame ``[B, F]``, mels ``[B, F, n_mels]``, references ``[B, n_mels, R]``."""
 
     phones: Tensor
     stresses: Tensor
@@ -137,7 +139,15 @@ class AcousticTask:
             "contour": _mean((pitch - relative).abs(), voiced & frame_mask),
             "voicing": _mean(_bce(logit, voiced), frame_mask),
         }
-        weights = {"mel": 1.0, "duration": 0.4, "pitch": 1.5, "phone_voicing": 0.1, "energy": 0.15, "contour": 1.0, "voicing": 0.15}
+        weights = {
+            "mel": 1.0,
+            "duration": 0.4,
+            "pitch": 1.5,
+            "phone_voicing": 0.1,
+            "energy": 0.15,
+            "contour": 1.0,
+            "voicing": 0.15,
+        }
         return {"total": sum((weights[key] * value for key, value in losses.items()), torch.zeros(())), **losses}
 
     @staticmethod
@@ -181,7 +191,7 @@ class AcousticTask:
         writer.add_figure("acoustic/mel", plot_mels(self.module, batch), step)
 
 
-def plot_mels(model: AcousticModel, batch: AcousticBatch) -> object:
+def plot_mels(model: AcousticModel, batch: AcousticBatch) -> Figure:
     """Target above free-running prediction, one column an utterance, as a matplotlib figure."""
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Speaker augmentation on log-mel frames: random equalisers and a stretched frequency axis, same for target and reference."""
+"""Speaker augmentation on log-mel frames: a random equaliser and a stretched frequency axis."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from voiceclone.nn.spectrogram import SpectrogramConfig, mel_frequencies
+
+from voiceclone.nn.spectrogram import LogMel, SpectrogramConfig, mel_frequencies
 
 Floats = NDArray[np.float32]
+#: Lowest log-mel value there is.
+FLOOR = float(np.log(LogMel.FLOOR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +53,4 @@ class TimbreAugmenter:
             low = np.minimum(source.astype(int), len(self.centres) - 2)
             part = (source - low).astype(np.float32)
             mel = mel[:, low] * (1 - part) + mel[:, low + 1] * part
-        return np.maximum(mel + timbre.equaliser, np.float32(np.log(1e-5)))
+        return np.asarray(np.maximum(mel + timbre.equaliser, FLOOR), np.float32)

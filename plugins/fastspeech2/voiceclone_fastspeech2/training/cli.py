@@ -11,17 +11,25 @@ import typer
 def train_fastspeech2(
     corpus: Annotated[
         str,
-        typer.Option(help="'synthetic', to render one with espeak-ng, flite and festival, or a folder with manifest.jsonl."),
+        typer.Option(
+            help="'synthetic', to render one with espeak-ng, flite and festival, or a folder with manifest.jsonl."
+        ),
     ] = "synthetic",
-    run: Annotated[Path, typer.Option(help="Working folder: features, checkpoints, TensorBoard logs. Resumed when it exists.")] = Path("runs/fastspeech2"),
+    run: Annotated[
+        Path, typer.Option(help="Working folder: features, checkpoints, TensorBoard logs. Resumed when it exists.")
+    ] = Path("runs/fastspeech2"),
     out: Annotated[Path | None, typer.Option(help="Where the finished model goes; default: RUN/model.")] = None,
-    part: Annotated[str, typer.Option(help="'acoustic', 'vocoder' or 'both'. Train the two in two processes to use two cores.")] = "both",
+    part: Annotated[
+        str, typer.Option(help="'acoustic', 'vocoder' or 'both'. Train the two in two processes to use two cores.")
+    ] = "both",
     minutes: Annotated[float, typer.Option(help="Training time of each part, in minutes of this machine.")] = 60.0,
     steps: Annotated[int, typer.Option(help="End after this many steps; with 0 the time decides alone.")] = 0,
     hours: Annotated[float, typer.Option(help="Hours of speech in the synthetic corpus.")] = 6.5,
     seed: Annotated[int, typer.Option(help="Weights, data order and augmentation follow from it.")] = 1,
     processes: Annotated[int, typer.Option(help="Processes that render the corpus and compute features.")] = 2,
-    export_only: Annotated[bool, typer.Option("--export-only", help="Write the model of what is trained so far, and stop.")] = False,
+    export_only: Annotated[
+        bool, typer.Option("--export-only", help="Write the model of what is trained so far, and stop.")
+    ] = False,
     choose: Annotated[str, typer.Option(help="'best' validation score (early stopping) or the 'last' step.")] = "best",
 ) -> None:
     """Train the FastSpeech 2-family model: acoustic part and vocoder, on a synthetic corpus or on your own.
@@ -30,6 +38,7 @@ def train_fastspeech2(
     `tensorboard --logdir RUN`. An hour on two cores gives intelligible speech.
     """
     from rich.console import Console
+
     from voiceclone.errors import InvalidRequest
     from voiceclone_fastspeech2.config import Fastspeech2Config
     from voiceclone_fastspeech2.training.recipe import PARTS, Budget, export, train_part

@@ -15,6 +15,7 @@ import soxr
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
+
 from voiceclone.errors import InvalidManifest
 from voiceclone.nn.pitch import PitchConfig, track_pitch
 from voiceclone.nn.spectrogram import LogMel, SpectrogramConfig
@@ -30,8 +31,10 @@ _LONGEST = 12.0
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """One utterance: ``mel`` ``[F, n_mels]``, ``log_f0`` ``[F]`` (0 unvoiced), ``audio`` int16 ``[F * hop]``, and per phone
-    ``phones``, ``stresses``, ``durations`` (frames) ``[N]``."""
+    """One utterance: ``mel`` ``[F, n_mels]``, ``log_f0`` ``[F]`` (0 unvoiced), ``audio`` int16 ``[F * hop]``.
+
+    Per phone, ``[N]`` each: ``phones`` (ids), ``stresses``, ``durations`` (frames).
+    """
 
     mel: Floats
     log_f0: Floats

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
+
 from voiceclone.errors import ModelFilesInvalid
 from voiceclone.nn.vocoder import HarmonicVocoder
 from voiceclone.training.checkpoint import list_checkpoints, load_tensors

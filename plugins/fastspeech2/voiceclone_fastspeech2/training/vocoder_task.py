@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+
 from voiceclone.nn.pitch import continuous_f0
 from voiceclone.nn.spectrogram import LogMel, SpectrogramConfig, stft_magnitude
 from voiceclone.nn.vocoder import HarmonicVocoder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SpectralLoss(nn.Module):
-    """Spectral convergence and log-magnitude distance at several resolutions (Yamamoto et al. 2020), plus log-mel L1."""
+    """Spectral convergence and log-magnitude distance at several resolutions (Yamamoto et al. 2020), and log-mel L1."""
 
     RESOLUTIONS = ((2048, 512), (1024, 256), (512, 128))
 
