@@ -39,6 +39,7 @@ format: setup ## rewrite the code in the project's style
 bench: EXTRAS += train quality
 bench: setup ## measure kernels, serving and speech; results go to benchmarks/results
 	@for name in kernels serving quality; do echo "[bench] $$name"; $(VENV) -m benchmarks.$$name || exit 1; done
+	@$(VENV) benchmarks/report.py
 
 protos: setup ## compile protos/ into voiceclone/_proto
 	@echo "[protos] voiceclone/_proto"
