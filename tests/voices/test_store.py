@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
-import sqlite3
-import stat
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import ColumnElement
 
 from voiceclone.audio import Encoding, RawFormat
 from voiceclone.errors import (
@@ -26,21 +19,11 @@ from voiceclone.errors import (
     InvalidRequest,
     SampleNotFound,
     SampleRejected,
-    StoreError,
     VoiceNotFound,
 )
-from voiceclone.voices import Consent, ConsentMethod, Voice, VoiceState, VoiceStore, filters
-from voiceclone.voices.tables import SCHEMA_VERSION
+from voiceclone.voices import Consent, ConsentMethod, VoiceState, VoiceStore
 
-
-def files(store: VoiceStore) -> set[Path]:
-    return {path for path in (store.directory / "samples").rglob("*") if path.is_file()}
-
-
-def make(store: VoiceStore, record: Any, consent: Consent, name: str = "ann", seed: int = 0, **more: Any) -> Voice:
-    sample = store.add_sample(record(seed))
-    return store.create_voice(name, model="models/m", samples=[sample.name], consent=consent, **more)
-
+from .made import files, make
 
 # -- samples ----------------------------------------------------------------------------------------------------------
 
@@ -302,145 +285,3 @@ def test_a_consent_is_not_revoked_in_advance_nor_taken_away(store: VoiceStore, r
         store.update_voice("voices/ann", {"consent": None})
     with pytest.raises(InvalidRequest, match="time zone"):
         store.update_voice("voices/ann", {"consent.revoke_time": datetime(2020, 1, 1)})
-
-
-# -- lists ------------------------------------------------------------------------------------------------------------
-
-
-def test_pages_hold_every_voice_once_whatever_happens_between(store: VoiceStore, record: Any, consent: Consent) -> None:
-    for index in range(7):
-        make(store, record, consent, f"v{index}")
-    first, token = store.list_voices(3)
-    store.delete_voice("voices/v2")
-    make(store, record, consent, "v0a")
-    second, token = store.list_voices(3, token)
-    third, end = store.list_voices(3, token)
-    assert [voice.name[-2:] for voice in first + second + third] == ["v0", "v1", "v2", "v3", "v4", "v5", "v6"]
-    assert end == ""
-
-
-def test_a_token_belongs_to_its_filter(store: VoiceStore, record: Any, consent: Consent) -> None:
-    make(store, record, consent, "a")
-    make(store, record, consent, "b")
-    _, token = store.list_voices(1)
-    for bad, text in ((token, "model = m"), (token[:-2], ""), ("AAAA", ""), ("\x00é", ""), ("bnVsbA", "")):
-        with pytest.raises(InvalidRequest) as caught:
-            store.list_voices(1, bad, text)
-        assert caught.value.violations[0].field == "page_token"
-    with pytest.raises(InvalidRequest):
-        store.list_voices(-1)
-
-
-def test_filters_select(store: VoiceStore, record: Any, consent: Consent) -> None:
-    make(store, record, consent, "a", labels={"mood": "calm"}, languages=["en"])
-    make(store, record, consent, "b", labels={"mood": 'so "calm"'}, languages=["en", "de"])
-    names = {
-        "": "ab",
-        'labels.mood = "calm"': "a",
-        "label.mood=calm": "a",
-        r'labels.mood = "so \"calm\""': "b",
-        "language = de": "b",
-        "language=en AND labels.mood=calm": "a",
-        "language=en state=ACTIVE": "ab",
-        'model = "models/m" AND state = STATE_ACTIVE': "ab",
-        "model=models/x": "",
-        "labels.nothing=calm": "",
-        "labels." + "x" * 200 + "=1": "",
-    }
-    for text, expected in names.items():
-        assert "".join(voice.name[-1] for voice in store.list_voices(filter=text)[0]) == expected, text
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["model", "model=", "= x", "name = a", "model != m", "model=a OR model=b", "AND model=a", "model=a AND",
-     "state=GONE", 'model="a', "(model=a)", "labels.=x", "model=a,state=b=c", "x" * 1001],
-)  # fmt: skip
-def test_what_a_filter_cannot_say_is_refused(store: VoiceStore, text: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        store.list_voices(filter=text)
-    assert caught.value.violations[0].field == "filter"
-
-
-@given(st.text(max_size=60))
-def test_any_text_is_a_filter_or_refused(text: str) -> None:
-    try:
-        found = filters.conditions(text, 0)
-    except InvalidRequest:
-        return
-    assert all(isinstance(item, ColumnElement) for item in found)
-
-
-# -- the files and the database ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(os.name == "nt", reason="file modes are POSIX")
-def test_everything_is_for_its_owner_only(tmp_path: Path, record: Any, consent: Consent) -> None:
-    old = os.umask(0)
-    try:
-        store = VoiceStore(directory=tmp_path / "a" / "store")
-        make(store, record, consent)
-    finally:
-        os.umask(old)
-    for path in (tmp_path / "a", *(tmp_path / "a").rglob("*")):
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
-
-
-def test_the_default_store_is_under_voiceclone_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Any, consent: Consent
-) -> None:
-    monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "home"))
-    store = VoiceStore()
-    make(store, record, consent)
-    assert store.directory == tmp_path / "home" / "voices"
-    assert (store.directory / "voices.db").exists()
-
-
-def test_a_url_chooses_another_database(tmp_path: Path, record: Any, consent: Consent) -> None:
-    store = VoiceStore(f"sqlite:///{tmp_path}/other.db", tmp_path / "store")
-    make(store, record, consent)
-    assert not (tmp_path / "store" / "voices.db").exists()
-    assert VoiceStore(f"sqlite:///{tmp_path}/other.db", tmp_path / "store").get_voice("voices/ann")
-
-
-@pytest.mark.parametrize("url", ["sqlite://", "no such url", "nodb://x/y", "sqlite:////no/such/folder/x.db"])
-def test_a_database_that_cannot_be_used_is_a_store_error(tmp_path: Path, url: str) -> None:
-    with pytest.raises(StoreError) as caught:
-        VoiceStore(url, tmp_path)
-    assert caught.value.hint
-    assert "/no/such" not in str(caught.value)
-
-
-def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
-    VoiceStore(directory=tmp_path).close()
-    with sqlite3.connect(tmp_path / "voices.db") as connection:
-        connection.execute("UPDATE voiceclone_schema SET version = ?", (SCHEMA_VERSION + 1,))
-    connection.close()
-    with pytest.raises(StoreError, match=f"schema {SCHEMA_VERSION + 1}"):
-        VoiceStore(directory=tmp_path)
-
-
-def test_a_damaged_database_is_a_store_error(tmp_path: Path) -> None:
-    (tmp_path / "voices.db").write_bytes(b"this is not a database" * 100)
-    with pytest.raises(StoreError, match="not a database"):
-        VoiceStore(directory=tmp_path)
-
-
-def test_a_file_where_the_folder_should_be_is_a_store_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError):
-        VoiceStore(directory=tmp_path / "file" / "store")
-
-
-def test_garbage_is_what_no_row_names_and_old_enough(store: VoiceStore, record: Any) -> None:
-    sample = store.add_sample(record())
-    shelf = store.directory / "samples" / "ab"
-    shelf.mkdir(exist_ok=True)
-    orphan, unfinished = shelf / ("ab" * 32 + ".bin"), shelf / ".part-xyz"
-    for path in (orphan, unfinished):
-        path.write_bytes(b"x")
-    assert store.collect_garbage() == 0
-    assert store.collect_garbage(older_than=-1) == 2
-    assert not orphan.exists()
-    assert not unfinished.exists()
-    assert store.recording(sample.name) == record()

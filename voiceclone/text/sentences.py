@@ -17,6 +17,8 @@ _CJK: Final = "。！？｡．"
 _ENDS: Final = re.compile(rf"(?P<line>\n\s*)|(?P<mark>[.!?…؟।॥{_CJK}]+)(?P<close>[\"'”’»)\]」』]*)")
 _LAST_WORD: Final = re.compile(r"[^\W_]+(?:[.'’][^\W_]+)*$")
 _NEXT_WORD: Final = re.compile(r"[\s\"'“‘«(\[¿¡—–-]*([^\W_]+)?")
+#: Where a long sentence may be cut, best first: clause marks before a blank, and dashes; then commas.
+_CLAUSE_ENDS: Final = (re.compile(r"[;:](?=\s)|—|\s–(?=\s)"), re.compile(r",(?=\s)|[，、]"))
 #: How far a decision looks around a mark, in characters; bounds the work on hostile text.
 _WINDOW: Final = 40
 
@@ -107,11 +109,9 @@ def _pieces(text: str, begin: int, end: int, max_chars: int) -> list[TextSpan]:
 def _cut(text: str, begin: int, limit: int) -> int:
     """Where to cut ``text[begin:limit]``: after its last clause mark, else at its last space, else at ``limit``."""
     earliest = begin + (limit - begin) // 3
-    for marks in ((";", ":", "—", " – "), (",", "，", "、")):
-        cut = max((text.rfind(mark, earliest, limit - 1) + len(mark) for mark in marks), default=0)
-        while cut > earliest and not (text[cut : cut + 1].isspace() or text[cut - 1] in " —，、"):
-            cut = max(text.rfind(mark, earliest, cut - 1) + len(mark) for mark in marks)
-        if cut > earliest:
-            return cut
+    for clause_end in _CLAUSE_ENDS:
+        ends = [match.end() for match in clause_end.finditer(text, earliest, limit)]
+        if ends:
+            return ends[-1]
     space = max(text.rfind(char, earliest, limit) for char in " \t\n")
     return space if space > begin else limit
