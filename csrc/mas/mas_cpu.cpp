@@ -57,6 +57,8 @@ void transpose_plain(const float* value, int64_t token_stride, float* out, int64
 
 #if VOICECLONE_X86
 
+inline void fetch(const float* cells) { _mm_prefetch(reinterpret_cast<const char*>(cells), _MM_HINT_T0); }
+
 // max(cur, prev) is `cur > prev ? cur : prev` for every input: where either is NaN x86 returns the second operand.
 
 VOICECLONE_AVX2 inline __m256i lanes_below(int64_t bound) {
@@ -75,9 +77,8 @@ VOICECLONE_AVX2 void rows_avx2(const Band& band, const float* value, int64_t fra
     const int64_t whole = std::min(high, y) / 8 * 8;
     for (; x < whole; x += 8) {
       const __m256 cur = _mm256_loadu_ps(band.sums + x);
-      const __m256 shifted = _mm256_blend_ps(cur, before, 0x80);
-      const __m256 prev = _mm256_permutevar8x32_ps(shifted, rotate);
-      // Lane 7 of `shifted` came from the block before and is now lane 0.
+      // Lane 7 comes from the block before and is turned round into lane 0.
+      const __m256 prev = _mm256_permutevar8x32_ps(_mm256_blend_ps(cur, before, 0x80), rotate);
       bits[x / 8] = static_cast<uint8_t>(_mm256_movemask_ps(_mm256_cmp_ps(cur, prev, _CMP_LT_OQ)));
       before = cur;
       _mm256_storeu_ps(band.sums + x, _mm256_add_ps(_mm256_loadu_ps(value + x), _mm256_max_ps(cur, prev)));
@@ -118,6 +119,8 @@ VOICECLONE_AVX2 void transpose_avx2(const float* value, int64_t token_stride, fl
                                     int64_t columns) {
   int64_t x = 0;
   for (; x + 8 <= columns; x += 8) {
+    // Each token's next frames lie on a cache line of their own, which no processor foresees.
+    for (int64_t row = x; row < x + 8; ++row) fetch(value + row * token_stride + kStrip);
     for (int64_t y = 0; y < kStrip; y += 8) {
       transpose_8x8(value + x * token_stride + y, token_stride, out + y * out_stride + x, out_stride);
     }
@@ -148,7 +151,9 @@ VOICECLONE_AVX512 void rows_avx512(const Band& band, const float* value, int64_t
       _mm512_store_ps(band.sums + x, _mm512_add_ps(_mm512_loadu_ps(value + x), _mm512_max_ps(cur, prev)));
     }
     if (x < high) {
-      const __m512 cur = _mm512_mask_load_ps(never, lanes(y - x), band.sums + x);
+      // Masked only where it must be: a masked load waits for the row before to reach the cache.
+      const float* above = band.sums + x;
+      const __m512 cur = y - x >= 16 ? _mm512_load_ps(above) : _mm512_mask_load_ps(never, lanes(y - x), above);
       const __m512 prev = from_left(cur, before);
       bits[x / 16] = _mm512_cmp_ps_mask(cur, prev, _CMP_LT_OQ);
       const __m512 cells = _mm512_maskz_loadu_ps(lanes(high - x), value + x);
@@ -191,15 +196,22 @@ void rows_text_major(const Kernels& kernels, const Band& band, const float* valu
   }
 }
 
-// Calls goes_down(y, x) for each frame from the last one, where y > 0 and 0 < x < y; writes index and durations.
+// Calls goes_down(y, x) for frames from the last one, where 0 < x < y or the band is empty; writes index and durations.
 template <class GoesDown>
 void walk_back(int64_t frames, int64_t tokens, int32_t* index, int32_t* durations, GoesDown goes_down) {
+  if (frames == 0) return;
   int64_t token = tokens - 1;
-  for (int64_t y = frames - 1; y >= 0; --y) {
+  int64_t end = frames;  // the token's frames are [y, end)
+  for (int64_t y = frames - 1; y > 0; --y) {
     index[y] = static_cast<int32_t>(token);
-    ++durations[token];
-    if (token > 0 && y > 0) token -= token == y || goes_down(y, token);
+    // A branch, not arithmetic: mostly the walk stays, and the processor runs ahead on that guess.
+    if (token > 0 && (token == y || goes_down(y, token))) {
+      durations[token--] = static_cast<int32_t>(end - y);
+      end = y;
+    }
   }
+  index[0] = static_cast<int32_t>(token);
+  durations[token] = static_cast<int32_t>(end);
 }
 
 }  // namespace

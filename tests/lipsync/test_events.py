@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone.lipsync.events import events_from_durations
@@ -42,6 +42,7 @@ def test_source() -> None:
 
 
 @given(st.lists(st.integers(0, 5000), min_size=PHONES, max_size=PHONES), st.integers(0, 10**9))
+@settings(deadline=None)
 def test_phonemes_cover_the_samples_exactly(counts: list[int], start: int) -> None:
     events = events_from_durations(SENTENCE.words, counts, start)
     position = start

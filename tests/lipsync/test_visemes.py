@@ -7,7 +7,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone.lipsync.visemes import (
@@ -116,6 +116,7 @@ def test_extra_entries() -> None:
     st.lists(st.tuples(st.sampled_from([ipa_label(phone) for phone in PHONES]), st.integers(0, 50)), max_size=30),
     st.sampled_from(SETS),
 )
+@settings(deadline=None)
 def test_visemes_cover_the_phonemes_exactly(pairs: list[tuple[str, int]], viseme_set: VisemeSet) -> None:
     events = visemes_of(phonemes(*pairs, start=7), viseme_set)
     position = 7

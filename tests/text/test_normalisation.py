@@ -151,6 +151,7 @@ READINGS = [
     ("π is Greek", "pi is greek"),
     ("2 + 2 = 4 and 5 < 6", "two plus two equals four and five is less than six"),
     ("salt & pepper", "salt and pepper"),
+    ("lvl 20 mage, 50 MP", "level twenty mage, fifty m p"),
     # Marks
     ("Wait — what", "wait - what"),
     ("well... okay", "well… okay"),

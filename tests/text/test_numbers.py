@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone.text.numbers import cardinal, decimal, ordinal, plural, whole, year
@@ -16,11 +16,13 @@ def bare(words: str) -> str:
 
 
 @given(st.integers(-(10**15), 10**15))
+@settings(deadline=None)
 def test_cardinal(number: int) -> None:
     assert cardinal(number) == bare(num2words(number))
 
 
 @given(st.integers(0, 10**9))
+@settings(deadline=None)
 def test_ordinal(number: int) -> None:
     assert ordinal(number) == bare(num2words(number, to="ordinal"))
 

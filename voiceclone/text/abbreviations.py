@@ -41,7 +41,7 @@ DATE_LIKE: Final = word_set("dec jan mar mon wed")
 #: Read the same with or without a full stop.
 STOPLESS: Final[dict[str, str]] = {
     "mr": "mister", "mrs": "missus", "vs": "versus", "etc": "et cetera", "prof": "professor", "capt": "captain",
-    "sgt": "sergeant", "blvd": "boulevard", "approx": "approximately", "dept": "department",
+    "sgt": "sergeant", "blvd": "boulevard", "approx": "approximately", "dept": "department", "lvl": "level",
 }  # fmt: skip
 
 #: Abbreviations with inner stops, lower case, all stops removed.

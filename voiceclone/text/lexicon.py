@@ -40,7 +40,7 @@ class Lexicon:
     def __contains__(self, word: str) -> bool:
         return word in self._entries
 
-    @lru_cache(maxsize=16384)  # noqa: B019 - one lexicon lives as long as the process
+    @lru_cache(maxsize=8192)  # noqa: B019 - one lexicon lives as long as the process
     def entries(self, word: str) -> tuple[Entry, ...]:
         """Pronunciations of the lower-case ``word``, the usual one first; empty for an unknown word."""
         found: list[Entry] = []
@@ -49,7 +49,7 @@ class Lexicon:
             found.append(Entry(role, phones_of_segments(segments.split())))
         return tuple(found)
 
-    @lru_cache(maxsize=16384)  # noqa: B019
+    @lru_cache(maxsize=8192)  # noqa: B019
     def guess(self, word: str) -> tuple[Phone, ...]:
         """Phones that the learned model gives the lower-case ``word``; empty when it has no letter a-z."""
         letters = "".join(char for char in word if char.isascii() and (char.isalpha() or char == "'"))

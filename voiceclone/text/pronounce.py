@@ -58,7 +58,7 @@ class Pronouncer:
                 said.append(self.word(piece.text))
         return _linked(pieces, said)
 
-    @lru_cache(maxsize=16384)  # noqa: B019 - one pronouncer lives as long as its frontend
+    @lru_cache(maxsize=8192)  # noqa: B019 - one pronouncer lives as long as its frontend
     def word(self, word: str) -> tuple[Phone, ...]:
         """Phones of the lower-case ``word`` by itself; empty when no letter of it can be said."""
         if word in USUAL:

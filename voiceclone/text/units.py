@@ -50,4 +50,4 @@ UNITS: Final[dict[str, tuple[str, str]]] = {
 }  # fmt: skip
 
 #: Symbols that are also words or names: units only where no space stands before them.
-ATTACHED: Final = frozenset(("in", "A", "t", "N", "J", "T", "W", "V"))
+ATTACHED: Final = frozenset(("in", "A", "t", "N", "J", "T", "W", "V", "MP"))

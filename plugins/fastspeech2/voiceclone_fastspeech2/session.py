@@ -22,8 +22,11 @@ from voiceclone_fastspeech2.synthesis import Controls, Spoken, predict_mel
 if TYPE_CHECKING:
     from voiceclone_fastspeech2.model import Fastspeech2Model
 
-#: Frames of the first chunks of an utterance, the last for all later ones: 0.19, 0.38, 0.77 and 1.54 s.
-CHUNK_FRAMES = (12, 24, 48, 96)
+#: Frames of an utterance's first chunk, 0.19 s, and of the later ones, 2 s: while the first is heard, ten seconds
+#: more can be computed, and each chunk pays for the frames around it once again.
+CHUNK_FRAMES = (12, 128)
+#: A rest shorter than this goes along with the chunk before it.
+LEAST_FRAMES = 48
 #: Silence before the first word, in frames: the model learned more, but a listener waits for it.
 LEAD_IN_FRAMES = 3
 
@@ -57,8 +60,8 @@ class Session:
             self._spoken, self._excitation = self._begin_sentence()
         spoken, frames = self._spoken, self._spoken.mel.shape[-1]
         end = min(frames, self._frame + CHUNK_FRAMES[min(self._chunks, len(CHUNK_FRAMES) - 1)])
-        if frames - end < CHUNK_FRAMES[0]:
-            end = frames  # no sliver at the sentence's end
+        if frames - end < (LEAST_FRAMES if self._chunks else CHUNK_FRAMES[0]):
+            end = frames
         decoded = self._model.vocoder.decode_chunk(
             spoken.mel, spoken.f0, spoken.voicing, self._excitation, self._frame, end
         )
