@@ -37,6 +37,20 @@ def quality_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
+def kernel_rows(result: dict[str, Any]) -> list[Row]:
+    """Rows of `benchmarks.kernels`, at the best level this processor has."""
+    rows = next(iter(result["levels"].values()))
+    wanted = [row for row in rows if row["layout"] == "frames_tokens"]
+    return [
+        (
+            f"aligning {row['batch']} x {row['tokens']} tokens with {row['frames']} frames, one thread",
+            f"{row['milliseconds']:.2f} ms ({100 * row['of_bound']:.0f} % of the speed of reading the input)",
+            "`python -m benchmarks.kernels`",
+        )
+        for row in wanted
+    ]
+
+
 def _pair(figures: dict[str, float], *names: str) -> str:
     return " / ".join(f"{figures[name]:.0f} ms" for name in names)
 
@@ -55,6 +69,8 @@ def table(results: Path) -> str:
         result = json.loads(path.read_text(encoding="utf-8"))
         if path.stem == "serving":
             rows, machine = rows + serving_rows(result), result["machine"]
+        elif path.stem == "kernels":
+            rows += kernel_rows(result)
         elif path.stem.startswith("quality"):
             rows += quality_rows(result)
     if not rows:

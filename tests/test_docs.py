@@ -102,9 +102,9 @@ def shell_lines(page: Path) -> Iterator[str]:
 
 def resolve(words: list[str]) -> str | None:
     """What is wrong with the arguments of `voiceclone`; None where the commands and options exist."""
-    from voiceclone.cli.main import app
+    from voiceclone.cli.main import build
 
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(build())  # `app` may have been built while a test hid the plugins
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     for word in words:
         if word.isupper():  # stands for something

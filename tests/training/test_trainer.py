@@ -37,7 +37,7 @@ class Line:
     def losses(self, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:
         loss = (self.module(batch[0]) - batch[1]).square().mean()
         if self.module.training:
-            self.seen.append(float(loss))
+            self.seen.append(float(loss.detach()))
         return {"total": loss}
 
     def validate(self) -> Mapping[str, float]:

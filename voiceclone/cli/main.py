@@ -46,7 +46,7 @@ def build() -> typer.Typer:
     cli.add_typer(models.app, name="models")
     cli.command("backends")(backends.backends)
     cli.command("plugins")(backends.plugins)
-    cli.add_typer(train.app, name="train")
+    cli.add_typer(train.group(), name="train")
     cli.command("demo")(demo.demo)
     cli.command("doctor")(doctor.doctor)
     found = load_plugins()

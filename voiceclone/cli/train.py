@@ -6,15 +6,19 @@ import typer
 
 from voiceclone.cli.console import Commands
 
-app = typer.Typer(cls=Commands, help="Train models; the commands come from the installed plugins.")
 
+def group() -> typer.Typer:
+    """A new group; empty, it tells what would fill it."""
+    app = typer.Typer(cls=Commands, help="Train models; the commands come from the installed plugins.")
 
-@app.callback(invoke_without_command=True)
-def _train(context: typer.Context) -> None:
-    if context.invoked_subcommand is not None:
-        return
-    if app.registered_commands or app.registered_groups:
-        typer.echo(context.get_help())
-        return
-    typer.echo("No installed plugin brings a model that can be trained here.")
-    typer.echo("voiceclone-fastspeech2, the bundled one, does: pip install ./plugins/fastspeech2")
+    @app.callback(invoke_without_command=True)
+    def train(context: typer.Context) -> None:
+        if context.invoked_subcommand is not None:
+            return
+        if app.registered_commands or app.registered_groups:
+            typer.echo(context.get_help())
+            return
+        typer.echo("No installed plugin brings a model that can be trained here.")
+        typer.echo("voiceclone-fastspeech2, the bundled one, does: pip install ./plugins/fastspeech2")
+
+    return app

@@ -24,7 +24,7 @@ from voiceclone.training.manifest import ManifestItem, read_manifest
 
 Floats = NDArray[np.float32]
 
-_FORMAT = 1
+_FORMAT = 2
 #: Utterances longer than this many seconds are left out: they would set the padding of a whole batch.
 _LONGEST = 12.0
 

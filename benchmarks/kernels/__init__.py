@@ -1,0 +1,1 @@
+"""How fast the native operations are, and what part of what the machine allows."""
