@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from voiceclone.cli import console, demo, train
 from voiceclone.errors import StoreError

@@ -22,9 +22,9 @@ from voiceclone_fastspeech2.synthesis import Controls, Spoken, predict_mel
 if TYPE_CHECKING:
     from voiceclone_fastspeech2.model import Fastspeech2Model
 
-#: Frames of an utterance's first chunk, 0.19 s, and of the later ones, 2 s: while the first is heard, ten seconds
-#: more can be computed, and each chunk pays for the frames around it once again.
-CHUNK_FRAMES = (12, 128)
+#: Frames of an utterance's first chunk (0.26 s), its second, and all later ones (2 s). Each chunk pays for the frames
+#: around it once more, so few are cheap; but streams that start together must all get a second while the first sounds.
+CHUNK_FRAMES = (16, 32, 128)
 #: A rest shorter than this goes along with the chunk before it.
 LEAST_FRAMES = 48
 #: Silence before the first word, in frames: the model learned more, but a listener waits for it.
