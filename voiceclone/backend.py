@@ -28,7 +28,7 @@ class Step:
     done: bool = False
     #: True on the last step when a limit cut the utterance short.
     truncated: bool = False
-    #: Why this session ended early; the other sessions of the batch go on.
+    #: Why the session ended early; the other sessions of the batch go on.
     error: Exception | None = None
 
 

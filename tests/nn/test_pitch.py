@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voiceclone.nn.pitch import PitchConfig, median_log_f0, track_pitch
+from voiceclone.nn.pitch import PitchConfig, median_level, track_log_f0, track_pitch
 
 RATE = 16000
 
@@ -36,7 +36,7 @@ def test_noise_and_silence_are_unvoiced() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
     assert track_pitch(noise)[1].mean() < 0.1
     assert not track_pitch(np.zeros(RATE, np.float32))[1].any()
-    assert median_log_f0(np.zeros(RATE, np.float32)) is None
+    assert median_level(track_log_f0(np.zeros(RATE, np.float32))) is None
 
 
 @pytest.mark.parametrize("length", [0, 1, 255, 256, 700])

@@ -78,7 +78,7 @@ class Session:
     # -- the worker's side --------------------------------------------------------------------------------------------
 
     def candidate(self, index: int, now: float, goal: float, max_unread: int) -> Candidate:
-        """The scheduler's view of this session at time ``now``."""
+        """The scheduler's view of the session at time ``now``."""
         rate = self.sample_rate
         slack, lead = playout(
             sent=self.sent_samples / rate,

@@ -121,10 +121,16 @@ def _refine(correlation: Array, lag: float) -> float:
     return float(peak + 0.5 * (left - right) / (left - 2 * centre + right))
 
 
-def median_log_f0(samples: Array, config: PitchConfig = PitchConfig()) -> float | None:
-    """Median natural-log F0 (Hz) of the voiced frames; None where fewer than five are voiced."""
+def track_log_f0(samples: Array, config: PitchConfig = PitchConfig()) -> Array:
+    """Natural-log F0 ``[F]`` of mono ``samples`` ``[T]``, 0 where unvoiced."""
     f0, voiced = track_pitch(samples, config)
-    return float(np.median(np.log(f0[voiced]))) if voiced.sum() >= 5 else None
+    return np.where(voiced, np.log(np.where(voiced, f0, 1.0)), 0.0).astype(np.float32)
+
+
+def median_level(log_f0: Array) -> float | None:
+    """Median of the voiced frames of a natural-log F0 ``[F]``; None where fewer than five are voiced."""
+    values = log_f0[log_f0 > 0]
+    return float(np.median(values)) if len(values) >= 5 else None
 
 
 def continuous_f0(log_f0: Array) -> Array:

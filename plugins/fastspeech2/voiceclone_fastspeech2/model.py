@@ -15,7 +15,7 @@ from torch import nn
 
 from voiceclone import Capabilities, ModelInfo, Reference, Step, TimingKind, Utterance
 from voiceclone.errors import ModelFilesInvalid
-from voiceclone.nn.pitch import PitchConfig, continuous_f0, track_pitch
+from voiceclone.nn.pitch import PitchConfig, continuous_f0, track_log_f0
 from voiceclone.nn.spectrogram import LogMel
 from voiceclone.nn.vocoder import HarmonicVocoder
 from voiceclone.text.english import EnglishFrontend
@@ -82,10 +82,9 @@ class Fastspeech2Model:
         """Speech ``[T]`` at the model's rate through analysis and vocoder alone: the ceiling of the model's quality."""
         spectrogram = self.config.spectrogram
         samples = samples[: len(samples) // spectrogram.hop_length * spectrogram.hop_length]
-        f0, voiced = track_pitch(samples, PitchConfig(spectrogram.sample_rate, spectrogram.hop_length))
-        bridged = continuous_f0(np.where(voiced, np.log(np.where(voiced, f0, 1.0)), 0.0).astype(np.float32))
+        log_f0 = track_log_f0(samples, PitchConfig(spectrogram.sample_rate, spectrogram.hop_length))
         mel = self.log_mel(torch.from_numpy(np.ascontiguousarray(samples))[None])
-        facts = (torch.from_numpy(values.astype(np.float32))[None] for values in (bridged, voiced))
+        facts = (torch.from_numpy(values.astype(np.float32))[None] for values in (continuous_f0(log_f0), log_f0 > 0))
         output: Samples = self.vocoder(mel, *facts)[0].numpy()
         return output
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from voiceclone import Reference
 from voiceclone.errors import InvalidRequest, SampleNotFinite, SampleSilent, SampleTooShort, VoiceIncompatible
-from voiceclone.nn.pitch import PitchConfig, track_pitch
+from voiceclone.nn.pitch import PitchConfig, median_level, track_log_f0
 from voiceclone.nn.spectrogram import LogMel
 from voiceclone_fastspeech2.config import Fastspeech2Config
 from voiceclone_fastspeech2.speaker import Speaker, SpeakerEncoder
@@ -76,9 +76,8 @@ def prepare(reference: Reference, sample_rate: int, hop_length: int) -> np.ndarr
 def pitch_level(waves: Sequence[np.ndarray], sample_rate: int, hop_length: int) -> float:
     """Median natural-log F0 over all recordings; of an unvoiced whisper, log 150 Hz."""
     config = PitchConfig(sample_rate, hop_length)
-    voiced = [f0[on] for f0, on in (track_pitch(wave, config) for wave in waves)]
-    values = np.concatenate(voiced)
-    return float(np.median(np.log(values))) if len(values) >= 5 else float(np.log(150.0))
+    level = median_level(np.concatenate([track_log_f0(wave, config) for wave in waves]))
+    return float(np.log(150.0)) if level is None else level
 
 
 def decode_speaker(data: bytes, config: Fastspeech2Config) -> Speaker:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,9 @@ from torch.nn import functional as F
 from voiceclone_fastspeech2.acoustic import AcousticModel, Frames, expand_index, gather
 from voiceclone_fastspeech2.prosody import Prosody, frame_places
 from voiceclone_fastspeech2.speaker import Speaker
+from voiceclone_fastspeech2.synthesis import predict_mel
 from voiceclone_fastspeech2.training.augment import Timbre, TimbreAugmenter
-from voiceclone_fastspeech2.training.features import Features, FeatureStore
+from voiceclone_fastspeech2.training.features import FeatureStore
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +64,7 @@ class AcousticTask:
         self.valid_seen = [i for i in valid if store.items[i].base in known][:32]
         # Spread over the unseen voices, so that the score is no single voice's.
         unseen = [i for i in valid if store.items[i].base not in known]
-        self.valid_unseen = sorted(unseen, key=lambda i: (hash_place(store.items[i].id), i))[:48]
+        self.valid_unseen = sorted(unseen, key=lambda i: (zlib.crc32(store.items[i].id.encode()), i))[:48]
 
     # -- batches -----------------------------------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ class AcousticTask:
             if timbre is not None:
                 mel, reference = self.augmenter.apply(mel, timbre), self.augmenter.apply(reference, timbre)
                 log_f0, level = _shift(log_f0, timbre), level + timbre.pitch_shift + float(rng.normal() * 0.02)
-            rows.append(Features(mel, log_f0, row.audio, row.phones, row.stresses, row.durations))
+            rows.append(replace(row, mel=mel, log_f0=log_f0))
             references.append(torch.from_numpy(reference))
             levels.append(level)
         return AcousticBatch(
@@ -117,11 +119,11 @@ class AcousticTask:
         total = batch.mel.shape[1]
         index, frame_mask = expand_index(batch.durations, total)
         target, voiced, phone_voiced = self._targets(batch, speaker, index, frame_mask)
-        line_pitch = torch.where(batch.own_pitch[:, None], prosody.pitch, target.pitch).detach()
-        line_voiced = torch.where(batch.own_pitch[:, None], prosody.voicing.sigmoid(), phone_voiced.float()).detach()
+        own = batch.own_pitch[:, None]
+        line_pitch = torch.where(own, prosody.pitch, target.pitch).detach()
+        line_voiced = torch.where(own, prosody.voicing.sigmoid(), phone_voiced.float()).detach()
         logit, pitch = model.contour(text, batch.durations, line_pitch, line_voiced, speaker, total)
         relative = torch.where(voiced, batch.log_f0 - batch.level[:, None], pitch.detach())
-        own = batch.own_pitch[:, None]
         frames = Frames(
             index=index, mask=frame_mask, places=frame_places(batch.durations, index),
             pitch=torch.where(own, pitch.detach(), relative),
@@ -195,8 +197,6 @@ def plot_mels(model: AcousticModel, batch: AcousticBatch) -> Figure:
     """Target above free-running prediction, one column an utterance, as a matplotlib figure."""
     from matplotlib.figure import Figure
 
-    from voiceclone_fastspeech2.synthesis import predict_mel
-
     figure = Figure(figsize=(4 * len(batch.mel), 5), layout="constrained")
     axes = figure.subplots(2, len(batch.mel), squeeze=False)
     for row in range(len(batch.mel)):
@@ -210,13 +210,6 @@ def plot_mels(model: AcousticModel, batch: AcousticBatch) -> Figure:
         for axis, mel in zip(axes[:, row], (batch.mel[row, :frames].T, predicted.mel[0]), strict=True):
             axis.imshow(mel.numpy(), origin="lower", aspect="auto", vmin=-9, vmax=2)
     return figure
-
-
-def hash_place(name: str) -> int:
-    """A fixed pseudo-random order of names, the same in every process."""
-    import zlib
-
-    return zlib.crc32(name.encode())
 
 
 def _shift(log_f0: np.ndarray, timbre: Timbre) -> np.ndarray:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from voiceclone.errors import InvalidManifest
-from voiceclone.nn.pitch import PitchConfig, track_pitch
+from voiceclone.nn.pitch import PitchConfig, median_level, track_log_f0
 from voiceclone.nn.spectrogram import LogMel, SpectrogramConfig
 from voiceclone.text.phones import PHONE_IDS
 from voiceclone.training.manifest import ManifestItem, read_manifest
@@ -65,10 +65,9 @@ def extract(folder: Path, item: ManifestItem, config: SpectrogramConfig) -> Feat
     samples = samples[: len(samples) - len(samples) % config.hop_length]
     with torch.inference_mode():
         mel = LogMel(config)(torch.from_numpy(np.ascontiguousarray(samples))[None])[0].T.numpy()
-    f0, voiced = track_pitch(samples, PitchConfig(config.sample_rate, config.hop_length))
     return Features(
         mel=mel,
-        log_f0=np.where(voiced, np.log(np.where(voiced, f0, 1.0)), 0.0).astype(np.float32),
+        log_f0=track_log_f0(samples, PitchConfig(config.sample_rate, config.hop_length)),
         audio=(samples * 32767.0).round().clip(-32768, 32767).astype(np.int16),
         phones=np.array([PHONE_IDS[phone] for phone in item.phones], np.int16),
         stresses=np.array(item.stresses, np.int16),
@@ -111,9 +110,8 @@ class FeatureStore:
     def _level(self, index: int) -> float:
         """Median log F0 of an utterance; nan where fewer than five frames are voiced."""
         begin, end = self._offsets["log_f0"][index : index + 2]
-        values = self._arrays["log_f0"][begin:end]
-        values = values[values > 0]
-        return float(np.median(values)) if len(values) >= 5 else float("nan")
+        level = median_level(self._arrays["log_f0"][begin:end])
+        return float("nan") if level is None else level
 
     def _build(
         self, corpus: Path, items: Sequence[ManifestItem], cache: Path, stamp: dict[str, Any], processes: int
