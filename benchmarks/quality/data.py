@@ -80,7 +80,7 @@ def familiarity(base: str, items: Iterable[ManifestItem]) -> Familiarity:
         by_split[item.split].add(item.base)
     if not by_split["train"]:
         by_split["train"].update((*voices.TRAIN_FLITE, *voices.TRAIN_FESTIVAL, *voices.TRAIN_ESPEAK))
-        by_split["valid"].update((*voices.VALID_FLITE, *voices.VALID_ESPEAK))
+        by_split["valid"].update(voices.VALID_ESPEAK)
     if base in by_split["train"]:
         return "seen"
     return "early-stop" if base in by_split["valid"] else "unseen"

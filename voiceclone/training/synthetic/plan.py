@@ -14,8 +14,9 @@ from voiceclone.training.synthetic.text import TextSource
 
 #: Share of the training audio that each family has, and the part of the family that is warped.
 _FAMILIES: Final[tuple[tuple[str, float, float], ...]] = (
-    ("flite/slt", 0.30, 0.5),
-    ("flite/rms", 0.25, 0.5),
+    ("flite/slt", 0.23, 0.5),
+    ("flite/rms", 0.19, 0.5),
+    ("flite/kal16", 0.13, 0.5),
     ("festival/ked", 0.12, 0.5),
 )
 _ESPEAK_SHARE: Final = 0.33
@@ -24,12 +25,12 @@ _ESPEAK_SHARE: Final = 0.33
 _PACE: Final[dict[str, tuple[float, float]]] = {
     "flite/slt": (0.51, 0.0535),
     "flite/rms": (0.63, 0.0570),
+    "flite/kal16": (0.73, 0.0454),
     "festival/ked": (0.47, 0.0588),
     "espeak": (0.50, 0.0515),
 }
 
-_VALID_FLITE_COUNT: Final = 60
-_VALID_ESPEAK_COUNT: Final = 12
+_VALID_ESPEAK_COUNT: Final = 16
 _VALID_SEEN_COUNT: Final = 16
 _REFERENCE_COUNT: Final = 4
 
@@ -64,7 +65,6 @@ def make_plan(hours: float, seed: int) -> list[Job]:
 
 def _valid_jobs(text: TextSource) -> Iterator[Job]:
     counts = {
-        **dict.fromkeys(voices.VALID_FLITE, _VALID_FLITE_COUNT),
         **dict.fromkeys(voices.VALID_ESPEAK, _VALID_ESPEAK_COUNT),
         **dict.fromkeys((*voices.TRAIN_FLITE, *voices.TRAIN_FESTIVAL), _VALID_SEEN_COUNT),
     }
