@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent
 NATIVE = "VOICECLONE_NATIVE"  # auto (default): build if possible; on: fail if not; off: never
 CUDA = "VOICECLONE_CUDA"  # auto (default): CUDA kernels if nvcc is found; on: fail if not; off: never
 MINIMUM_TORCH = (2, 11)
+EXTRAS = ("dev", "train", "quality", "bench", "bench-gpu")
 
 
 class NativeUnavailable(Exception):
@@ -163,7 +164,7 @@ setup(
     packages=find_packages(include=["voiceclone", "voiceclone.*"]),
     package_data={"": ["py.typed", "*.json", "*.tsv", "*.pyi"]},
     install_requires=requirements("runtime"),
-    extras_require={name: requirements(name) for name in ("dev", "train", "quality")},
+    extras_require={name: requirements(name) for name in EXTRAS},
     entry_points={
         "console_scripts": ["voiceclone = voiceclone.cli.main:app"],
         "voiceclone.plugins": ["tone = voiceclone.testing.tone"],
