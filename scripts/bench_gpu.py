@@ -1,4 +1,4 @@
-"""One command for a GPU machine: the tests marked `gpu`, compute-sanitizer on their smallest shapes, then the figures."""
+"""For a GPU machine: the tests marked `gpu`, compute-sanitizer on their smallest shapes, then the figures."""
 
 from __future__ import annotations
 

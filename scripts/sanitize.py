@@ -1,4 +1,4 @@
-"""Builds the CPU kernels under AddressSanitizer and UndefinedBehaviorSanitizer and runs tests/native at each CPU level."""
+"""Builds the CPU kernels with address and undefined-behaviour checks and runs tests/native at each CPU level."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import numpy as np
 from voiceclone.audio.formats import MAX_RATE, MIN_RATE, Encoding, wav_header
 from voiceclone.audio.ogg import with_serial
 from voiceclone.errors import FormatUnsupported
+from voiceclone.host import to_pcm16
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,10 +57,8 @@ def check_encoding(encoding: Encoding, sample_rate: int, *, stream: bool = False
 
 
 def pcm_s16(samples: Samples) -> NDArray[np.int16]:
-    """Round float32 ``[T]`` to 16 bits; what is beyond full scale saturates, NaN is silence."""
-    scaled = np.nan_to_num(np.rint(samples * np.float32(32768)), nan=0.0, posinf=32767.0, neginf=-32768.0)
-    clipped: NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype("<i2")
-    return clipped
+    """Round float32 to 16 bits; what is beyond full scale saturates, NaN is silence."""
+    return to_pcm16(samples.reshape(-1)).reshape(samples.shape).astype("<i2", copy=False)
 
 
 def streaming_wav_header(sample_rate: int, channels: int = 1) -> bytes:
