@@ -218,7 +218,15 @@ setup(
             depends=sorted(str(path.relative_to(ROOT)) for path in (ROOT / "csrc" / "host").glob("*.h")),
             include_dirs=["csrc"],
             # Contracted sums would round differently from the same sums in Python.
-            extra_compile_args=["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-trapping-math", *WARNINGS],
+            extra_compile_args=[
+                "-std=c++17",
+                "-O3",
+                "-g0",
+                "-fvisibility=hidden",
+                "-ffp-contract=off",
+                "-fno-trapping-math",
+                *WARNINGS,
+            ],
             optional=True,
         ),
     ],

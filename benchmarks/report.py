@@ -15,10 +15,12 @@ def serving_rows(result: dict[str, Any]) -> list[Row]:
     """Rows of `benchmarks.serving`: what is measured, the figure, the command that repeats it."""
     command = "`python -m benchmarks.serving`"
     first, over, streams = result["first_audio"], result["overhead"], result["sustained"]
+    own = result["overhead_own_cores"]
     return [
         ("first audio of a sentence through gRPC, p50 / p95", _pair(first, "ttfa_p50_ms", "ttfa_p95_ms"), command),
         ("real-time factor through gRPC, p50", f"{first['rtf_p50']:.3f}", command),
         ("a unary call beyond the engine behind bare gRPC, p50", f"{over['overhead_p50_ms']:.2f} ms", command),
+        ("the same, server and client on a core each", f"{own['overhead_p50_ms']:.2f} ms" if own else "", command),
         ("streams at once in real time, no chunk late", _at_least(streams), command),
     ]
 

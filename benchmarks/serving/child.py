@@ -73,5 +73,7 @@ async def main(model: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if cores := set(map(int, sys.argv[2:])):
+        os.sched_setaffinity(0, cores)  # before there are threads, which inherit it
     with tempfile.TemporaryDirectory() as folder:
         run_loop(main(sys.argv[1] if len(sys.argv) > 1 else "", Path(folder)))

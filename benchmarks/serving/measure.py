@@ -137,6 +137,11 @@ async def sustained(target: Target, seconds: float, counts: Sequence[int]) -> di
     return {"seconds": seconds, "late_ms": LATE * 1e3, "streams": best, "steps": rows}
 
 
+async def overhead_alone(target: Target, calls: int) -> dict[str, Any]:
+    await enrol(target)
+    return await overhead(target, calls)
+
+
 async def everything(target: Target, calls: int, seconds: float) -> dict[str, Any]:
     await enrol(target)
     return {

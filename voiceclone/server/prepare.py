@@ -80,20 +80,19 @@ class Preparer:
         text, seed = message.input.text, message.options.seed if message.options.HasField("seed") else None
         shape = _shape(message)
         plan = self._plans.get(shape) if shape else None
-        if plan is None or not await self._fits(plan, text, seed):
+        if plan is None or not self._fits(plan, text, seed):
             plan = await self._check(parse(message, self.catalogue.settings))
             text, seed = plan.request.text, plan.request.seed
             if shape:
                 self._plans.put(shape, plan)
         return plan.line(text, seed)
 
-    async def _fits(self, plan: Plan, text: str, seed: int | None) -> bool:
+    def _fits(self, plan: Plan, text: str, seed: int | None) -> bool:
         """Whether all that was checked still holds, for this line too."""
         if len(text) > plan.max_chars or text.isspace() or (seed is not None and seed < 0):
             return False
-        voice = await self.catalogue.voice(plan.voice.name)
-        loaded = await self.catalogue.model(plan.loaded.info.name)
-        return voice.etag == plan.voice.etag and loaded is plan.loaded
+        voice, loaded = self.catalogue.at_hand(plan.voice.name, plan.loaded.info.name)
+        return voice is not None and voice.etag == plan.voice.etag and loaded is plan.loaded
 
     async def _check(self, request: SpeechRequest) -> Plan:
         catalogue = self.catalogue
