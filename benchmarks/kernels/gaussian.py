@@ -39,7 +39,7 @@ def rows(timer: Timer) -> Iterator[Row]:
         path = aligned.path("frames_tokens")
         yield from timer.compare(
             "expand", case,
-            {"gather": lambda mean=mean, index=aligned.tokens: ops.expand(mean, index)},
+            {"gather": partial(ops.expand, mean, aligned.tokens)},
             {"product with the dense path": partial(torch.matmul, path, mean)},
             work=Work(bytes=4 * batch * frames * CHANNELS),
         )  # fmt: skip

@@ -16,7 +16,7 @@ def gaussian_score(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     ``z`` is ``[B, T_mel, D]``; ``mean`` and ``log_scale`` (log of the standard deviation) are ``[B, T_text, D]``. The
     square is multiplied out, so that ``[z^2, z]`` times ``[-1/2 s, mean s]`` with ``s = exp(-2 log_scale)`` is one
     product of depth ``2 D``, and what depends on the token alone is its bias. It is computed in float32 under autocast
-    too: half precision would tie the scores of neighbours. (So does TF32: leave ``float32_matmul_precision`` "highest".)
+    too: half precision would tie the scores of neighbours (and so does TF32, where torch was told to use it).
     """
     if z.dim() != 3 or mean.dim() != 3 or mean.shape != log_scale.shape:
         shapes = [list(part.shape) for part in (z, mean, log_scale)]

@@ -50,7 +50,8 @@ def mas(value: Tensor, frames: Tensor | None = None, tokens: Tensor | None = Non
         raise ValueError(f"value must be a floating tensor of three dimensions, got {value.dtype} {tuple(value.shape)}")
     if layout not in ("frames_tokens", "tokens_frames"):
         raise ValueError(f"layout must be 'frames_tokens' or 'tokens_frames', got {layout!r}")
-    value = value.detach().float()
+    if value.requires_grad or value.dtype != torch.float32:  # mostly neither, and each of them is a call into torch
+        value = value.detach().float()
     if layout == "tokens_frames":
         value = value.transpose(1, 2)
     if frames is not None:
