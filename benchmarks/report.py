@@ -135,14 +135,14 @@ def replace(page: Path, block: str, begin: str = BEGIN, end: str = END) -> None:
 
 def main() -> None:
     results = ROOT / "benchmarks" / "results"
-    block = table(results)
-    replace(ROOT / "README.md", block)
     for device in ("cpu", "gpu"):
         path = results / f"kernels-{device}.json"
         if path.exists():
             figures = kernel_table(json.loads(path.read_text(encoding="utf-8")))
             marker = f"<!-- {device}:%s -->"
             replace(ROOT / "docs" / "kernels.md", figures, marker % "begin", marker % "end")
+    block = table(results)
+    replace(ROOT / "README.md", block)
     print(block)
 
 

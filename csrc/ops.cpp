@@ -5,9 +5,9 @@
 #include <string>
 
 STABLE_TORCH_LIBRARY(voiceclone, m) {
-  // value [B, T_mel, T_text] float32 of any strides, frames [B] and tokens [B] int32
+  // value [B, T_mel, T_text] float32 of any strides, frames [B] and tokens [B] int32 (none: all of value)
   // -> token of each frame [B, T_mel] int32 (-1 past the end), frames of each token [B, T_text] int32
-  m.def("mas(Tensor value, Tensor frames, Tensor tokens) -> (Tensor, Tensor)");
+  m.def("mas(Tensor value, Tensor? frames, Tensor? tokens) -> (Tensor, Tensor)");
   m.def("cpu_level() -> str");
   m.def("has_cuda_stream() -> bool");
 }

@@ -191,3 +191,45 @@ def test_without_a_compiler_the_build_goes_on_unless_told_not_to(tmp_path: Path)
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert result.returncode != 0
     assert "VOICECLONE_NATIVE=on, but the native kernels were not built" in result.stderr
+
+
+# -- the module of host classes ---------------------------------------------------------------------------------------
+
+
+def test_the_host_module_is_optional_unless_told_not_to(tmp_path: Path) -> None:
+    """Without pybind11 the rest goes on; no PATH and VOICECLONE_NATIVE=auto leave nothing else to build."""
+    command = "import sys; sys.modules['pybind11'] = None; sys.argv = ['setup.py', '-q', 'build_ext', *sys.argv[1:]]; "
+    command += "import runpy; from importlib import util; found = util.find_spec; "
+    command += "util.find_spec = lambda name, *rest: None if name == 'pybind11' else found(name, *rest); "
+    command += "runpy.run_path('setup.py', run_name='__main__')"
+    arguments = [sys.executable, "-c", command, f"--build-lib={tmp_path}", f"--build-temp={tmp_path}"]
+    environment = {**os.environ, "PATH": str(tmp_path), "VOICECLONE_NATIVE": "auto", "VOICECLONE_HOST": "auto"}
+    result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "voiceclone._host not built (`pip install pybind11`" in result.stderr
+    environment["VOICECLONE_HOST"] = "on"
+    result = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert result.returncode != 0
+    assert "VOICECLONE_HOST=on, but voiceclone._host was not built" in result.stderr
+
+
+def test_a_wheel_with_the_host_module_fits_one_python_and_says_so(tmp_path: Path) -> None:
+    script = (
+        "import sys, setuptools; from setuptools.dist import Distribution; sys.argv = ['setup.py', '--version']\n"
+        "import runpy; build = runpy.run_path('setup.py')['BuildWheel']\n"
+        "dist = Distribution({'name': 'x', 'ext_modules': [setuptools.Extension('x', [])]})\n"
+        "command = build(dist); command.bdist_dir = FOLDER; command.py_limited_api = 'cp310'\n"
+        "command.plat_name = 'linux_x86_64'; command.plat_name_supplied = True; command.root_is_pure = False\n"
+        "print(command.get_tag()[:2])\n"
+    )
+    code = script.replace("FOLDER", repr(str(tmp_path)))
+
+    def tag() -> str:
+        result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        return result.stdout.splitlines()[-1]
+
+    version = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    assert tag() == "('cp310', 'abi3')"
+    (tmp_path / "voiceclone").mkdir()
+    (tmp_path / "voiceclone" / f"_host.{version}.so").write_bytes(b"")
+    assert tag() == f"('{version}', '{version}')"

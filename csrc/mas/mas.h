@@ -17,8 +17,8 @@ struct Problem {
   const float* value;  // [batch, frames, tokens] with the strides below, in elements
   int64_t batch, frames, tokens;
   int64_t batch_stride, frame_stride, token_stride;
-  const int32_t* frame_counts;  // [batch], clamped to 0..frames
-  const int32_t* token_counts;  // [batch], clamped to 0..tokens
+  const int32_t* frame_counts;  // [batch], clamped to 0..frames; nullptr: every sample has all of them
+  const int32_t* token_counts;  // [batch], clamped to 0..tokens; nullptr: the same
   int32_t* index;               // [batch, frames]: token of each frame, -1 past the end
   int32_t* durations;           // [batch, tokens]: frames of each token
 };

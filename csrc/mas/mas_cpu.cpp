@@ -214,6 +214,10 @@ void walk_back(int64_t frames, int64_t tokens, int32_t* index, int32_t* duration
   durations[token] = static_cast<int32_t>(end);
 }
 
+int64_t count_of(const int32_t* counts, int64_t sample, int64_t most) {
+  return counts == nullptr ? most : std::clamp<int64_t>(counts[sample], 0, most);
+}
+
 }  // namespace
 
 void align_cpu(const Problem& problem, int64_t begin, int64_t end) {
@@ -228,8 +232,8 @@ void align_cpu(const Problem& problem, int64_t begin, int64_t end) {
   const std::unique_ptr<uint8_t[]> bits(new uint8_t[static_cast<size_t>(problem.frames * width / 8)]);
 
   for (int64_t sample = begin; sample < end; ++sample) {
-    const int64_t frames = std::clamp<int64_t>(problem.frame_counts[sample], 0, problem.frames);
-    const int64_t tokens = std::clamp<int64_t>(problem.token_counts[sample], 0, problem.tokens);
+    const int64_t frames = count_of(problem.frame_counts, sample, problem.frames);
+    const int64_t tokens = count_of(problem.token_counts, sample, problem.tokens);
     const float* value = problem.value + sample * problem.batch_stride;
     int32_t* index = problem.index + sample * problem.frames;
     int32_t* durations = problem.durations + sample * problem.tokens;

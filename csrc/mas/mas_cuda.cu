@@ -107,12 +107,16 @@ __device__ void walk_back_raw(const float* value, int64_t frame_stride, int64_t 
   }
 }
 
+__device__ __forceinline__ int64_t count_of(const int32_t* counts, int64_t sample, int64_t most) {
+  return counts == nullptr ? most : max(static_cast<int64_t>(0), min(static_cast<int64_t>(counts[sample]), most));
+}
+
 __global__ void __launch_bounds__(kMaxThreads)
     align(Problem problem, uint32_t* workspace, float* rows, int64_t width, int64_t words) {
   extern __shared__ float shared_rows[];
   const int64_t sample = blockIdx.x;
-  const int64_t frames = max(static_cast<int64_t>(0), min(static_cast<int64_t>(problem.frame_counts[sample]), problem.frames));
-  const int64_t tokens = max(static_cast<int64_t>(0), min(static_cast<int64_t>(problem.token_counts[sample]), problem.tokens));
+  const int64_t frames = count_of(problem.frame_counts, sample, problem.frames);
+  const int64_t tokens = count_of(problem.token_counts, sample, problem.tokens);
   const float* value = problem.value + sample * problem.batch_stride;
   int32_t* index = problem.index + sample * problem.frames;
   int32_t* durations = problem.durations + sample * problem.tokens;

@@ -3,12 +3,14 @@
 #include "torch_stable.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 namespace voiceclone {
 namespace {
 
 using Result = std::tuple<Tensor, Tensor>;
+using Lengths = std::optional<Tensor>;
 
 // About half a millisecond of one core: less is not worth waking another thread for.
 constexpr int64_t kCellsPerTask = int64_t{1} << 22;
@@ -21,14 +23,15 @@ Tensor dense(const Tensor& value) {
   return is_dense ? value : torch::stable::contiguous(value);
 }
 
-mas::Problem problem(const Tensor& value, const Tensor& frames, const Tensor& tokens, const Result& result) {
+mas::Problem problem(const Tensor& value, const Lengths& frames, const Lengths& tokens, const Result& result) {
   for (const auto& [name, lengths] : {std::pair{"frames", &frames}, std::pair{"tokens", &tokens}}) {
-    check(lengths->dim() == 1 && lengths->size(0) == value.size(0) && lengths->is_contiguous() &&
-              lengths->scalar_type() == ScalarType::Int,
+    if (!lengths->has_value()) continue;
+    const Tensor& counts = **lengths;
+    check(counts.dim() == 1 && counts.size(0) == value.size(0) && counts.is_contiguous() &&
+              counts.scalar_type() == ScalarType::Int,
           "mas: ", name, " must be contiguous int32 of shape [", value.size(0), "]");
+    check(counts.device() == value.device(), "mas: value and ", name, " must be on one device");
   }
-  check(frames.device() == value.device() && tokens.device() == value.device(),
-        "mas: value, frames and tokens must be on one device");
   mas::Problem problem{};
   problem.value = value.const_data_ptr<float>();
   problem.batch = value.size(0);
@@ -37,8 +40,8 @@ mas::Problem problem(const Tensor& value, const Tensor& frames, const Tensor& to
   problem.batch_stride = value.stride(0);
   problem.frame_stride = value.stride(1);
   problem.token_stride = value.stride(2);
-  problem.frame_counts = frames.const_data_ptr<int32_t>();
-  problem.token_counts = tokens.const_data_ptr<int32_t>();
+  problem.frame_counts = frames ? frames->const_data_ptr<int32_t>() : nullptr;
+  problem.token_counts = tokens ? tokens->const_data_ptr<int32_t>() : nullptr;
   problem.index = std::get<0>(result).mutable_data_ptr<int32_t>();
   problem.durations = std::get<1>(result).mutable_data_ptr<int32_t>();
   return problem;
@@ -51,7 +54,7 @@ Result allocate(const Tensor& value) {
           torch::stable::new_empty(value, {durations, 2}, ScalarType::Int)};
 }
 
-Result mas_cpu(const Tensor& any, const Tensor& frames, const Tensor& tokens) {
+Result mas_cpu(const Tensor& any, const Lengths& frames, const Lengths& tokens) {
   const Tensor value = dense(any);
   Result result = allocate(value);
   const mas::Problem work = problem(value, frames, tokens, result);
@@ -62,7 +65,7 @@ Result mas_cpu(const Tensor& any, const Tensor& frames, const Tensor& tokens) {
 }
 
 #ifdef VOICECLONE_CUDA
-Result mas_cuda(const Tensor& any, const Tensor& frames, const Tensor& tokens) {
+Result mas_cuda(const Tensor& any, const Lengths& frames, const Lengths& tokens) {
   const torch::stable::accelerator::DeviceGuard guard(any.get_device_index());
   const Tensor value = dense(any);
   Result result = allocate(value);

@@ -206,7 +206,9 @@ def test_compiles_whole() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 33, 12), (4, 300, 150), (2, 2100, 1100), (2, 700, 6500)])
+@pytest.mark.parametrize(
+    "shape", [pytest.param((1, 1, 1), id="smallest"), (3, 33, 12), (4, 300, 150), (2, 2100, 1100), (2, 700, 6500)]
+)
 @pytest.mark.parametrize("layout", ["frames_tokens", "tokens_frames"])
 def test_the_gpu_agrees_with_the_cpu(shape: tuple[int, int, int], layout: Layout) -> None:
     batch, mel, text = shape

@@ -21,10 +21,14 @@ class Alignment(NamedTuple):
 
     def path(self, layout: Layout, dtype: torch.dtype = torch.float32) -> Tensor:
         """The same as zeros and ones, ``[B, T_mel, T_text]`` or ``[B, T_text, T_mel]``; many times the memory."""
-        column = torch.arange(self.durations.shape[1], dtype=torch.int32, device=self.tokens.device)
-        if layout == "tokens_frames":
-            return (self.tokens[:, None, :] == column[:, None]).to(dtype)
-        return (self.tokens[:, :, None] == column).to(dtype)
+        axis = 1 if layout == "tokens_frames" else 2
+        shape = [*self.tokens.shape]
+        shape.insert(axis, self.durations.shape[1])
+        path = torch.zeros(shape, dtype=dtype, device=self.tokens.device)
+        if not path.numel():
+            return path
+        covered = (self.tokens >= 0).to(dtype).unsqueeze(axis)
+        return path.scatter_(axis, self.tokens.clamp(min=0).long().unsqueeze(axis), covered)
 
 
 def mas(value: Tensor, frames: Tensor | None = None, tokens: Tensor | None = None, *, layout: Layout) -> Alignment:
@@ -46,20 +50,21 @@ def mas(value: Tensor, frames: Tensor | None = None, tokens: Tensor | None = Non
         raise ValueError(f"value must be a floating tensor of three dimensions, got {value.dtype} {tuple(value.shape)}")
     if layout not in ("frames_tokens", "tokens_frames"):
         raise ValueError(f"layout must be 'frames_tokens' or 'tokens_frames', got {layout!r}")
-    value = value.detach().float()
+    if value.requires_grad or value.dtype != torch.float32:  # mostly neither, and each of them is a call into torch
+        value = value.detach().float()
     if layout == "tokens_frames":
         value = value.transpose(1, 2)
-    frames = _lengths("frames", frames, value, value.shape[1])
-    tokens = _lengths("tokens", tokens, value, value.shape[2])
+    if frames is not None:
+        frames = _lengths("frames", frames, value, value.shape[1])
+    if tokens is not None:
+        tokens = _lengths("tokens", tokens, value, value.shape[2])
     if NATIVE.loaded and (value.device.type == "cpu" or NATIVE.cuda):
         return Alignment(*torch.ops.voiceclone.mas.default(value, frames, tokens))
     return Alignment(*reference.mas(value, frames, tokens))
 
 
-def _lengths(name: str, lengths: Tensor | None, value: Tensor, most: int) -> Tensor:
+def _lengths(name: str, lengths: Tensor, value: Tensor, most: int) -> Tensor:
     """Lengths as the op takes them: contiguous int32 ``[B]`` beside ``value``."""
-    if lengths is None:
-        return torch.full((value.shape[0],), most, dtype=torch.int32, device=value.device)
     if lengths.shape != value.shape[:1] or lengths.is_floating_point():
         got = f"{lengths.dtype} {list(lengths.shape)}"
         raise ValueError(f"{name} must be integers of shape [{value.shape[0]}], got {got}")
@@ -74,7 +79,7 @@ def _lengths(name: str, lengths: Tensor | None, value: Tensor, most: int) -> Ten
 if NATIVE.loaded:
 
     @torch.library.register_fake("voiceclone::mas")  # type: ignore[untyped-decorator]
-    def _mas_fake(value: Tensor, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _mas_fake(value: Tensor, frames: Tensor | None, tokens: Tensor | None) -> tuple[Tensor, Tensor]:
         batch, mel, text = value.shape
         index = value.new_empty((batch, mel), dtype=torch.int32)
         return index, value.new_empty((batch, text), dtype=torch.int32)

@@ -1,4 +1,4 @@
-"""Each native op in plain torch: the definition that tests compare with, and the fallback where nothing was built."""
+"""Monotonic alignment search in plain torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from torch import Tensor
 NEVER = -1e9
 
 
-def mas(value: Tensor, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def mas(value: Tensor, frames: Tensor | None = None, tokens: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Best monotonic path through ``value`` ``[B, T_mel, T_text]``; see :func:`voiceclone.ops.mas`.
 
     Out-of-band cells are computed and never read, which keeps the loop free of masks.
     """
     batch, mel, text = value.shape
+    frames = torch.full((batch,), mel, device=value.device) if frames is None else frames
+    tokens = torch.full((batch,), text, device=value.device) if tokens is None else tokens
     column = torch.arange(text, device=value.device)
     sums = value.new_full((batch, text), NEVER)
     down = torch.zeros(batch, mel, text, dtype=torch.bool, device=value.device)

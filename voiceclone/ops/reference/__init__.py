@@ -1,0 +1,5 @@
+"""Each native op in plain torch: the definition that tests compare with, and the fallback where nothing was built."""
+
+from voiceclone.ops.reference.mas import mas
+
+__all__ = ["mas"]
