@@ -30,6 +30,7 @@ constexpr int64_t bytes_of(Number number) {
   return number == Number::float32 ? 4 : number == Number::bfloat16 || number == Number::float16 ? 2 : 1;
 }
 
+// One layer of a KV cache.
 struct Cache {
   void* keys;  // [pages, heads, page_size, dim]
   void* values;
@@ -99,10 +100,7 @@ struct Problem {
 // (row, cache head) pairs [begin, end) of batch * cache.heads.
 void attend_batch_cpu(const Problem& problem, int64_t begin, int64_t end);
 
-// Bytes of device memory that attend_batch_cuda needs; zeroed once, left zeroed by every call.
-int64_t cuda_workspace_bytes(const Problem& problem);
-
-// Enqueues on `stream`; returns an error's text, or nullptr. Rows that do not fit their pages are left alone.
-const char* attend_batch_cuda(const Problem& problem, void* workspace, void* stream);
+// Enqueues on `stream`; returns an error's text, or nullptr. Tokens that do not fit their row's pages are left alone.
+const char* attend_batch_cuda(const Problem& problem, void* stream);
 
 }  // namespace voiceclone::attention

@@ -1,9 +1,10 @@
 """The operations that models stand on: native where they were built, plain torch (`reference`) everywhere."""
 
 from voiceclone.ops._native import NATIVE, NativeStatus
+from voiceclone.ops.attention import CacheLayer, attention_decode
 from voiceclone.ops.mas import Alignment, mas
 
-__all__ = ["Alignment", "NativeStatus", "describe", "mas"]
+__all__ = ["Alignment", "CacheLayer", "NativeStatus", "attention_decode", "describe", "mas"]
 
 
 def describe() -> NativeStatus:
