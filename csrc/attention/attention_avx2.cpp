@@ -100,11 +100,15 @@ VOICECLONE_AVX2_HALF void weigh(const float* weights, const void* values, int64_
   float* sum = both.of[0];
   const int64_t stride = dim * Stored::kBytes;
   const auto* value = static_cast<const char*>(values);
-  int64_t d = 0;
-  for (; d + 4 * kWidth <= dim; d += 4 * kWidth) {
-    weigh_some<Stored, 4>(weights, value + d * Stored::kBytes, count, stride, sum + d);
+  constexpr int64_t kKeys = 32;  // few enough to be in the first cache when their next dimensions are asked for
+  for (int64_t i = 0; i < count; i += kKeys, value += kKeys * stride) {
+    const int64_t some = std::min(kKeys, count - i);
+    int64_t d = 0;
+    for (; d + 4 * kWidth <= dim; d += 4 * kWidth) {
+      weigh_some<Stored, 4>(weights + i, value + d * Stored::kBytes, some, stride, sum + d);
+    }
+    for (; d < dim; d += kWidth) weigh_some<Stored, 1>(weights + i, value + d * Stored::kBytes, some, stride, sum + d);
   }
-  for (; d < dim; d += kWidth) weigh_some<Stored, 1>(weights, value + d * Stored::kBytes, count, stride, sum + d);
 }
 
 VOICECLONE_AVX2_HALF float largest(const float* scores, int64_t count, float top) {

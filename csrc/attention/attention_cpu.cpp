@@ -44,7 +44,10 @@ void store(void* data, float* scales, const Cache& cache, int64_t index, const f
     case Number::float8: std::transform(from, from + dim, reinterpret_cast<uint8_t*>(to), to_float8); break;
     case Number::int8: {
       float most = 0.0f;
-      for (int64_t d = 0; d < dim; ++d) most = std::abs(from[d]) <= most ? most : std::abs(from[d]);
+      for (int64_t d = 0; d < dim; ++d) {
+        const float size = std::abs(from[d]);
+        most = size <= most || std::isnan(most) ? most : size;
+      }
       // What is not finite has no scale; NaN says so to every query that sees it.
       scales[index] = std::isfinite(most) ? most / 127.0f : std::numeric_limits<float>::quiet_NaN();
       const float step = scales[index];
