@@ -135,7 +135,10 @@ class Rows:
             )
             k, v = (
                 reference.attention.read(cache, scales, page, offset, torch.float64)[0].repeat_interleave(group, 1)
-                for cache, scales in ((self.layer.keys, self.layer.key_scales), (self.layer.values, self.layer.value_scales))
+                for cache, scales in (
+                    (self.layer.keys, self.layer.key_scales),
+                    (self.layer.values, self.layer.value_scales),
+                )
             )
             for token in range(count):
                 limit = max(held + token + 1, 0 if self.prefix is None else min(int(self.prefix[row]), total))

@@ -101,7 +101,9 @@ def _check(
     dim = query.shape[-1] if query.dim() == 4 else 0
     if not dim or dim % DIM_STEP or dim > MOST_DIM or query.dtype not in QUERY_TYPES:
         got = f"{query.dtype} {tuple(query.shape)}"
-        raise ValueError(f"query must be [B, T, H, D], D a multiple of 8 up to {MOST_DIM}, of a floating type, got {got}")
+        raise ValueError(
+            f"query must be [B, T, H, D], D a multiple of 8 up to {MOST_DIM}, of a floating type, got {got}"
+        )
     keys = layer.keys
     if keys.dim() != 4 or keys.shape[3] != dim or keys.dtype not in CACHE_TYPES or layer.values.shape != keys.shape:
         got = f"{keys.dtype} {tuple(keys.shape)}, {layer.values.dtype} {tuple(layer.values.shape)}"
