@@ -1,4 +1,4 @@
-"""Attention over a KV cache against torch's scaled dot-product attention, in the caches of the processor and out of them."""
+"""Attention over a KV cache against torch's own, with the keys in the processor's caches and out of them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class KVCache:
         self._rows[row].length += count
 
     def truncate(self, row: int, length: int) -> None:
-        """Forget the positions from ``length`` on, as after tokens that were drafted in vain; pages stay with the row."""
+        """Forget the positions from ``length`` on, as after drafting in vain; pages stay with the row."""
         state = self._rows[row]
         if not state.shared <= length <= state.length:
             raise ValueError(f"length must be between {state.shared} and {state.length}, got {length}")

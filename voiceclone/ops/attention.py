@@ -59,8 +59,8 @@ def attention_decode(
       ``ceil(shared / page_size)`` entries; the row's own positions begin with the next entry.
     - ``prefix`` ``[B]``: the first positions, which see one another in both directions; the rest is causal.
 
-    ``mask`` ``[B, positions]`` float32 is added to the scores by position of the key; -inf hides it. ``scale`` multiplies
-    ``query . key`` (default: D ** -0.5). A token that sees nothing yields zeros.
+    ``mask`` ``[B, positions]`` float32 is added to the scores by position of the key; -inf hides it. ``scale``
+    multiplies ``query . key`` (default: D ** -0.5). A token that sees nothing yields zeros.
 
     Sums are float32. On the CPU a token's result is the same bit for bit whatever its batch, threads, pages, sharing or
     the number of tokens that came with it. Raises ValueError for wrong shapes, and on the CPU RuntimeError for lengths
