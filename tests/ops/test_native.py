@@ -18,7 +18,9 @@ from voiceclone import ops
 from voiceclone.ops import _native, reference
 
 ROOT = Path(__file__).parents[2]
-TABLE = dict(re.findall(r'm\.def\("(\w+)(\([^"]*)"\)', (ROOT / "csrc" / "ops.cpp").read_text("utf-8")))
+#: Long schemas are written as several strings.
+SOURCE = re.sub(r'"\s*"', "", (ROOT / "csrc" / "ops.cpp").read_text("utf-8"))
+TABLE = dict(re.findall(r'm\.def\(\s*"(\w+)(\([^"]*)"\)', SOURCE))
 #: Ops on tensors; the others report about the library itself.
 OPS = sorted(name for name, schema in TABLE.items() if "Tensor" in schema)
 
@@ -37,6 +39,36 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
         (torch.randn(1, 3, 8), lengths(3), lengths(8)),
         (torch.randn(0, 3, 8), lengths(), lengths()),
         (torch.randn(2, 9, 4), None, None),
+    ],
+    "attention_decode": [
+        (
+            *(torch.randn(2, 3, 2, 32) for _ in range(3)),
+            *(torch.zeros(4, 2, 8, 32) for _ in range(2)),
+            torch.zeros(0),
+            torch.zeros(0),
+            torch.arange(4, dtype=torch.int32).view(2, 2),
+            lengths(6, 2),
+            lengths(2, 3),
+            lengths(3, 0),
+            lengths(4, 4),
+            torch.randn(2, 9),
+            0.125,
+            torch.zeros(2, 3, 2, 32),
+        ),
+        (
+            *(torch.randn(1, 1, 2, 8) for _ in range(3)),
+            *(torch.zeros(1, 2, 4, 8, dtype=torch.int8) for _ in range(2)),
+            torch.zeros(1, 2, 4),
+            torch.zeros(1, 2, 4),
+            lengths(0)[:, None],
+            lengths(0),
+            None,
+            None,
+            None,
+            None,
+            1.0,
+            torch.zeros(1, 1, 2, 8),
+        ),
     ],
 }
 
