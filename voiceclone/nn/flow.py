@@ -52,7 +52,7 @@ class ResidualCouplingLayer(nn.Module):
         self, x: Tensor, x_mask: Tensor, g: Tensor | None = None, reverse: bool = False
     ) -> tuple[Tensor, Tensor]:
         """The result and the log determinant ``[B]`` of the direction taken."""
-        x0, x1 = x.split(self.half_channels, dim=1)
+        x0, x1 = torch.split(x, self.half_channels, dim=1)
         shift = self.post(self.enc(self.hidden(x0, x_mask, g), x_mask, g)) * x_mask
         if self.mean_only:
             x1 = (x1 - shift if reverse else shift + x1) * x_mask
