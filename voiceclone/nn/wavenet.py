@@ -24,10 +24,29 @@ def frames_of(x_mask: Tensor) -> Tensor:
 
 
 def fold_weight_norm(module: nn.Module) -> None:
-    """Replace every weight norm inside ``module`` by the plain weight that it stands for, in place."""
-    for part in module.modules():
-        if parametrize.is_parametrized(part, "weight"):
-            parametrize.remove_parametrizations(part, "weight")
+    """Replace every weight-normed convolution inside ``module`` by a plain one, in place.
+
+    torch's own removal would break copies of the module, which share the class that it edits.
+    """
+    for parent in list(module.modules()):
+        for name, conv in list(parent.named_children()):
+            if isinstance(conv, nn.Conv1d) and parametrize.is_parametrized(conv, "weight"):
+                setattr(parent, name, plain(conv))
+
+
+def plain(conv: nn.Conv1d) -> nn.Conv1d:
+    """A convolution that does what ``conv`` does, without weight norm."""
+    (kernel,), (stride,), (dilation,) = conv.kernel_size, conv.stride, conv.dilation
+    assert isinstance(conv.padding, tuple)
+    new = nn.Conv1d(
+        conv.in_channels, conv.out_channels, kernel, stride, conv.padding[0], dilation, conv.groups,
+        bias=conv.bias is not None, device=conv.weight.device, dtype=conv.weight.dtype,
+    )  # fmt: skip
+    with torch.no_grad():
+        new.weight.copy_(conv.weight)
+        if new.bias is not None and conv.bias is not None:
+            new.bias.copy_(conv.bias)
+    return new.train(conv.training)
 
 
 class WN(nn.Module):
