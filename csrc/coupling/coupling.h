@@ -63,4 +63,12 @@ int64_t segment_step(const Stack& stack);
 void wavenet_cpu(const Stack& stack, const Signal& signal, const Segment& segment);
 void coupling_cpu(const Stack& stack, const Signal& signal, const Coupling& coupling, const Segment& segment);
 
+// Floats of device memory that the functions below need.
+int64_t cuda_workspace_floats(const Stack& stack, const Signal& signal);
+
+// Enqueue on `stream`; return an error's text, or nullptr. `logdet` [batch]; coupling.log_scale is not used.
+const char* wavenet_cuda(const Stack& stack, const Signal& signal, float* workspace, void* stream);
+const char* coupling_cuda(const Stack& stack, const Signal& signal, const Coupling& coupling, float* workspace,
+                          float* logdet, void* stream);
+
 }  // namespace voiceclone::coupling

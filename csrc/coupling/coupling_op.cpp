@@ -1,6 +1,6 @@
 // The `wavenet` and `coupling` ops: check tensors, unfold the packed layers, allocate and call the kernels of the device.
 #include "coupling/coupling.h"
-#include "torch_stable.h"
+#include "layers_op.h"
 
 #include <algorithm>
 #include <optional>
@@ -16,38 +16,14 @@ using coupling::Signal;
 using coupling::Stack;
 using Spec = std::vector<int64_t>;
 
-constexpr int64_t kFields = 9;  // of a layer in a spec, see voiceclone/ops/packing.py
 // A segment's halo is computed twice, so it must be a small part of the segment.
 constexpr int64_t kHalosPerSegment = 8;
 
-// The layers of a packed blob.
-std::vector<conv1d::Layer> unfold(const char* op, const Tensor& blob, const Spec& spec) {
-  check(blob.dim() == 1 && blob.is_contiguous() && blob.scalar_type() == ScalarType::Byte,
-        op, ": blob must be contiguous uint8 of one dimension");
-  check(!spec.empty() && spec.size() % kFields == 0, op, ": spec must hold ", kFields, " integers a layer");
-  const auto* bytes = static_cast<const char*>(blob.const_data_ptr());
-  std::vector<conv1d::Layer> layers;
-  for (size_t at = 0; at < spec.size(); at += kFields) {
-    conv1d::Layer layer;
-    check(spec[at] == 0 || spec[at] == 1, op, ": only float32 and bfloat16 weights are known");
-    layer.type = static_cast<conv1d::Type>(spec[at]);
-    layer.in = spec[at + 1];
-    layer.out = spec[at + 2];
-    layer.taps = spec[at + 3];
-    layer.dilation = spec[at + 4];
-    layer.left = spec[at + 5];
-    layer.block = spec[at + 6];
-    const int64_t weights = spec[at + 7], constants = spec[at + 8];
-    check(layer.in > 0 && layer.out > 0 && layer.in % conv1d::kLanes == 0 && layer.out % conv1d::kLanes == 0 &&
-              layer.taps > 0 && layer.dilation > 0 && layer.left >= 0 && (layer.block == 1 || layer.block == 4),
-          op, ": spec is no layer's: layer ", at / kFields);
-    check(weights >= 0 && constants >= 0 && weights % conv1d::kAlign == 0 && constants % conv1d::kAlign == 0 &&
-              weights + layer.weight_bytes() <= blob.numel() &&
-              constants + layer.out * int64_t{sizeof(float)} <= blob.numel(),
-          op, ": spec points outside of blob: layer ", at / kFields);
-    layer.weights = bytes + weights;
-    layer.bias = reinterpret_cast<const float*>(bytes + constants);
-    layers.push_back(layer);
+std::vector<conv1d::Layer> layers_of(const char* op, const Tensor& x, const Tensor& blob, const Spec& spec) {
+  check(x.dim() == 3 && x.scalar_type() == ScalarType::Float, op, ": x must be float32 [B, T, C]");
+  std::vector<conv1d::Layer> layers = parse_layers(op, x, blob, spec);
+  for (const conv1d::Layer& layer : layers) {
+    check(layer.type != conv1d::Type::int8, op, ": int8 weights are not known");
   }
   return layers;
 }
@@ -90,11 +66,6 @@ Signal signal_of(const char* op, const Tensor& x, const Tensor& lengths, const s
   return signal;
 }
 
-void check_input(const char* op, const Tensor& x, const Tensor& blob) {
-  check(x.dim() == 3 && x.scalar_type() == ScalarType::Float, op, ": x must be float32 of three dimensions");
-  check(blob.device() == x.device(), op, ": x and blob must be on one device");
-}
-
 // Each sample whole, or cut where threads would idle.
 std::vector<Segment> segments_of(const Stack& stack, const Signal& signal) {
   const int64_t step = coupling::segment_step(stack);
@@ -114,8 +85,7 @@ std::vector<Segment> segments_of(const Stack& stack, const Signal& signal) {
 
 Tensor wavenet_cpu(const Tensor& x, const Tensor& lengths, const std::optional<Tensor>& condition, const Tensor& blob,
                    const Spec& spec) {
-  check_input("wavenet", x, blob);
-  const std::vector<conv1d::Layer> layers = unfold("wavenet", blob, spec);
+  const std::vector<conv1d::Layer> layers = layers_of("wavenet", x, blob, spec);
   const Stack stack = stack_of("wavenet", layers.data(), static_cast<int64_t>(layers.size()), x.size(2));
   Tensor y = torch::stable::new_empty(x, x.sizes());
   const Signal signal = signal_of("wavenet", x, lengths, condition, stack, y);
@@ -144,8 +114,7 @@ using Result = std::tuple<Tensor, Tensor>;
 
 Result coupling_cpu(const Tensor& x, const Tensor& lengths, const std::optional<Tensor>& condition, const Tensor& blob,
                     const Spec& spec, int64_t hidden, bool mean_only, bool swapped, bool reverse) {
-  check_input("coupling", x, blob);
-  const std::vector<conv1d::Layer> layers = unfold("coupling", blob, spec);
+  const std::vector<conv1d::Layer> layers = layers_of("coupling", x, blob, spec);
   Coupling work = coupling_of(layers, x.size(2), hidden, mean_only, swapped, reverse);
   const Stack stack = stack_of("coupling", layers.data() + 1, static_cast<int64_t>(layers.size()) - 2, hidden);
   Tensor y = torch::stable::new_empty(x, x.sizes());
@@ -167,11 +136,58 @@ Result coupling_cpu(const Tensor& x, const Tensor& lengths, const std::optional<
   return {y, logdet};
 }
 
+#ifdef VOICECLONE_CUDA
+Tensor workspace_of(const Tensor& x, const Stack& stack, const Signal& signal) {
+  const int64_t floats[] = {coupling::cuda_workspace_floats(stack, signal)};
+  return torch::stable::new_empty(x, {floats, 1});
+}
+
+void check_launch(const char* op, const char* error) {
+  check(error == nullptr, op, ": the CUDA kernel was not launched: ", error == nullptr ? "" : error);
+}
+
+Tensor wavenet_cuda(const Tensor& x, const Tensor& lengths, const std::optional<Tensor>& condition, const Tensor& blob,
+                    const Spec& spec) {
+  const std::vector<conv1d::Layer> layers = layers_of("wavenet", x, blob, spec);
+  const Stack stack = stack_of("wavenet", layers.data(), static_cast<int64_t>(layers.size()), x.size(2));
+  const torch::stable::accelerator::DeviceGuard guard(x.get_device_index());
+  Tensor y = torch::stable::new_empty(x, x.sizes());
+  const Signal signal = signal_of("wavenet", x, lengths, condition, stack, y);
+  Tensor workspace = workspace_of(x, stack, signal);
+  check_launch("wavenet", coupling::wavenet_cuda(stack, signal, workspace.mutable_data_ptr<float>(),
+                                                 current_cuda_stream(x.get_device_index())));
+  return y;
+}
+
+Result coupling_cuda(const Tensor& x, const Tensor& lengths, const std::optional<Tensor>& condition, const Tensor& blob,
+                     const Spec& spec, int64_t hidden, bool mean_only, bool swapped, bool reverse) {
+  const std::vector<conv1d::Layer> layers = layers_of("coupling", x, blob, spec);
+  const Coupling work = coupling_of(layers, x.size(2), hidden, mean_only, swapped, reverse);
+  const Stack stack = stack_of("coupling", layers.data() + 1, static_cast<int64_t>(layers.size()) - 2, hidden);
+  const torch::stable::accelerator::DeviceGuard guard(x.get_device_index());
+  Tensor y = torch::stable::new_empty(x, x.sizes());
+  const int64_t per_sample[] = {x.size(0)};
+  Tensor logdet = torch::stable::new_empty(x, {per_sample, 1});
+  const Signal signal = signal_of("coupling", x, lengths, condition, stack, y);
+  Tensor workspace = workspace_of(x, stack, signal);
+  check_launch("coupling",
+               coupling::coupling_cuda(stack, signal, work, workspace.mutable_data_ptr<float>(),
+                                       logdet.mutable_data_ptr<float>(), current_cuda_stream(x.get_device_index())));
+  return {y, logdet};
+}
+#endif
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(voiceclone, CPU, m) {
   m.impl("wavenet", TORCH_BOX(&wavenet_cpu));
   m.impl("coupling", TORCH_BOX(&coupling_cpu));
 }
+#ifdef VOICECLONE_CUDA
+STABLE_TORCH_LIBRARY_IMPL(voiceclone, CUDA, m) {
+  m.impl("wavenet", TORCH_BOX(&wavenet_cuda));
+  m.impl("coupling", TORCH_BOX(&coupling_cuda));
+}
+#endif
 
 }  // namespace voiceclone
