@@ -16,6 +16,9 @@ import torch
 from voiceclone import ops
 from voiceclone.ops import _native, reference
 
+sys.path.insert(0, str(Path(__file__).parent))
+from wavenet_cases import random_weights
+
 ROOT = Path(__file__).parents[2]
 TABLE = dict(re.findall(r'm\.def\("(\w+)(\([^"]*)"\)', (ROOT / "csrc" / "ops.cpp").read_text("utf-8")))
 #: Ops on tensors; the others report about the library itself.
@@ -28,6 +31,33 @@ def lengths(*values: int) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.int32)
 
 
+def wavenet_arguments() -> list[tuple[Any, ...]]:
+    weights = random_weights(6, 3, 2, 1)
+    packed = ops.pack_wavenet(weights).packed
+    if packed is None:
+        return []
+    x, condition = torch.randn(2, 9, 6), torch.randn(2, 1, 24)
+    return [
+        (x, lengths(9, 4), None, packed.blob, packed.spec),
+        (x.transpose(1, 2).contiguous().transpose(1, 2), lengths(9, 4), condition, packed.blob, packed.spec),
+        (x[:0], lengths(), None, packed.blob, packed.spec),
+    ]
+
+
+def coupling_arguments() -> list[tuple[Any, ...]]:
+    stack = random_weights(6, 3, 2, 1)
+    outer = (torch.randn(6, 2, 1), torch.randn(6), stack, torch.randn(4, 6, 1), torch.randn(4))
+    packed = ops.pack_coupling(ops.CouplingWeights(*outer)).packed
+    if packed is None:
+        return []
+    more = (packed.blob, packed.spec, 6, False)
+    return [
+        (torch.randn(2, 9, 4), lengths(9, 4), None, *more, False, False),
+        (torch.randn(2, 9, 4), lengths(9, 4), torch.randn(2, 9, 24), *more, True, True),
+        (torch.randn(2, 0, 4), lengths(0, 0), None, *more, False, True),
+    ]
+
+
 #: Arguments that torch's own checks of an op are run with; a new op must add its own here.
 SAMPLES: dict[str, list[tuple[Any, ...]]] = {
     "mas": [
@@ -36,6 +66,8 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
         (torch.randn(1, 3, 8), lengths(3), lengths(8)),
         (torch.randn(0, 3, 8), lengths(), lengths()),
     ],
+    "wavenet": wavenet_arguments(),
+    "coupling": coupling_arguments(),
 }
 
 

@@ -44,6 +44,8 @@ def mask_of(x: Tensor, lengths: Tensor) -> Tensor:
 
 def wavenet(x: Tensor, lengths: Tensor, condition: Tensor | None, weights: WaveNetWeights) -> Tensor:
     """See :func:`voiceclone.ops.wavenet`; with gradients for everything."""
+    if x.shape[1] == 0:  # torch's convolutions refuse it
+        return torch.zeros_like(x)
     mask = mask_of(x, lengths)[:, :, 0][:, None]
     h = torch.where(mask, x.transpose(1, 2), 0.0)
     hidden, total = weights.hidden, torch.zeros_like(h)
