@@ -9,22 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.errors import ModelFilesInvalid
+from voiceclone.nn.relative_transformer import ChannelNorm
 
 DurationJudge = Literal["dur_disc_1", "dur_disc_2"]
 _KERNEL = 3
-
-
-class _ChannelNorm(nn.Module):
-    """Layer norm over the channels of ``[B, C, T]``."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(channels))
-        self.beta = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed = nn.functional.layer_norm(x.transpose(1, 2), self.gamma.shape, self.gamma, self.beta, 1e-5)
-        return normed.transpose(1, 2)
 
 
 class DurationDiscriminator(nn.Module):
@@ -45,8 +33,8 @@ class DurationDiscriminator(nn.Module):
         self.pre_out_conv_1 = nn.Conv1d(2 * channels, channels, _KERNEL, padding=1)
         self.pre_out_conv_2 = nn.Conv1d(channels, channels, _KERNEL, padding=1)
         if kind == "dur_disc_2":
-            self.norm_1, self.norm_2 = _ChannelNorm(channels), _ChannelNorm(channels)
-        self.pre_out_norm_1, self.pre_out_norm_2 = _ChannelNorm(channels), _ChannelNorm(channels)
+            self.norm_1, self.norm_2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.pre_out_norm_1, self.pre_out_norm_2 = ChannelNorm(channels), ChannelNorm(channels)
         if kind == "dur_disc_1":
             self.pre_out_norm_1.requires_grad_(False)
             self.pre_out_norm_2.requires_grad_(False)

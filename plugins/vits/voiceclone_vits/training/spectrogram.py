@@ -32,6 +32,11 @@ class SpectrogramConfig:
     def bins(self) -> int:
         return self.filter_length // 2 + 1
 
+    @property
+    def pad(self) -> int:
+        """Samples reflected at either end, so that whole hops are covered."""
+        return (self.filter_length - self.hop_length) // 2
+
 
 class Spectrogram(nn.Module):
     """Waveforms to linear magnitudes and log-mels; frame ``t`` is centred on its own hop of samples."""
@@ -47,12 +52,15 @@ class Spectrogram(nn.Module):
 
     def linear(self, waveform: Tensor) -> Tensor:
         """``[B, S]`` in -1..1 -> magnitudes ``[B, filter_length // 2 + 1, S // hop_length]``, float32."""
-        config = self.config
-        pad = (config.filter_length - config.hop_length) // 2
+        pad = self.config.pad
         mode = "reflect" if waveform.shape[-1] > pad else "constant"
-        padded = F.pad(waveform.float()[:, None], (pad, pad), mode=mode)[:, 0]
+        return self.linear_of_padded(F.pad(waveform.float()[:, None], (pad, pad), mode=mode)[:, 0])
+
+    def linear_of_padded(self, waveform: Tensor) -> Tensor:
+        """As :meth:`linear` of a waveform that has ``config.pad`` samples more at either end."""
+        config = self.config
         spectrum = torch.stft(
-            padded, config.filter_length, config.hop_length, config.win_length, self.window,
+            waveform.float(), config.filter_length, config.hop_length, config.win_length, self.window,
             center=False, return_complex=True,
         )  # fmt: skip
         return torch.sqrt(torch.view_as_real(spectrum).square().sum(-1) + POWER_FLOOR)
