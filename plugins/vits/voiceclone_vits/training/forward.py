@@ -103,8 +103,9 @@ class GeneratorPass(nn.Module):
             duration_loss, target, predicted = self._durations(text.x, text.mask, g, language, alignment, draws)
         draw = draws.segment if draws.segment is not None else torch.rand(z_p.shape[0], device=z_p.device)
         starts = segment_starts(draw, batch.frames, self.segment_frames)
+        segment = cut(posterior.z, starts, self.segment_frames)
         return Pass(
-            audio=model.dec(cut(posterior.z, starts, self.segment_frames), g),
+            audio=model.dec(segment.transpose(1, 2), None if g is None else g[:, :, 0])[:, None],
             starts=starts, alignment=alignment, duration_loss=duration_loss, log_durations=target,
             predicted_log_durations=predicted, encoded=text.x, token_mask=text.mask, frame_mask=frame_mask,
             z=posterior.z, z_p=z_p, m_p=expand(text.m, alignment), logs_p=expand(text.logs, alignment),
