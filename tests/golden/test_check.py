@@ -91,7 +91,10 @@ def test_an_unknown_case_and_a_broken_one_fail(copied: Path) -> None:
 def test_listing_and_choosing() -> None:
     listed = check(CASES, "--list", "--only", "h_text_encoder b1")
     assert listed.returncode == 0
-    assert [line.split() for line in listed.stdout.splitlines()] == [["h_text_encoder", "b1_t1"], ["h_text_encoder", "b1_t9"]]
+    assert [line.split() for line in listed.stdout.splitlines()] == [
+        ["h_text_encoder", "b1_t1"],
+        ["h_text_encoder", "b1_t9"],
+    ]
     done = check(CASES, "--only", "h_text_encoder b1_t1", "--no-extension")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1].startswith("1 calls, 0 failed")

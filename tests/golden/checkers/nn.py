@@ -33,9 +33,25 @@ def rounding(case: Case) -> dict[str, float]:
 
 @checks(ORIGINALS, r"(models\.)?ResidualCouplingBlock.*")
 def coupling(case: Case, device: torch.device) -> Iterator[Call]:
-    """The flow both ways with its log determinant; with weight norm and folded."""
+    """The flow both ways with its log determinant; with weight norm, folded and packed for the native op."""
     for name, weight_norm in (("weight norm", True), ("folded", False)):
         yield Call(name, lambda report, norm=weight_norm: _coupling(case, device, norm, report))
+    yield Call("packed", lambda report: _packed_coupling(case, device, report))
+
+
+@torch.inference_mode()
+def _packed_coupling(case: Case, device: torch.device, report: Report) -> None:
+    from voiceclone.nn.flow import ResidualCouplingBlock
+
+    sizes = {"mean_only": True, **case.meta["constructor"]}
+    net = filled(ResidualCouplingBlock(**sizes), case, device).pack()
+    io, known = tensors(case, device), rounding(case)
+    forward, logdet = net.with_logdet(io["x"], io["x_mask"], io.get("g"))
+    back = net(io["x"], io["x_mask"], io.get("g"), reverse=True)
+    for name, value in {"forward": forward, "logdet": logdet, "reverse": back}.items():
+        if name in io:
+            report.close(name, value, io[name], known.get(name))
+    report.close("round trip", net(forward, io["x_mask"], io.get("g"), reverse=True), io["x"])
 
 
 @torch.inference_mode()
@@ -59,6 +75,7 @@ def _coupling(case: Case, device: torch.device, weight_norm: bool, report: Repor
 def wavenet(case: Case, device: torch.device) -> Iterator[Call]:
     """Output, output with a condition that changes in time, gradients, and the folded weights."""
     yield Call("weight norm", lambda report: _wavenet(case, device, report))
+    yield Call("packed", lambda report: _packed_wavenet(case, device, report))
     if (case.folder / "state_dict_folded.pth").is_file():
         yield Call("folded", lambda report: _folded(case, device, report))
 
@@ -84,6 +101,14 @@ def _wavenet(case: Case, device: torch.device, report: Report) -> None:
     for name in (key.removeprefix("grad/") for key in io if key.startswith("grad/")):
         found: Any = gradients[name]
         report.close(f"grad/{name}", found, io[f"grad/{name}"])
+
+
+@torch.inference_mode()
+def _packed_wavenet(case: Case, device: torch.device, report: Report) -> None:
+    net, io = filled(_wn(case, True), case, device).pack(), tensors(case, device)
+    for name, condition in (("y", "g"), ("y_g_time", "g_time")):
+        if name in io:
+            report.close(name, net(io["x"], io["x_mask"], io.get(condition)), io[name], rounding(case).get(name))
 
 
 def _old_name(name: str) -> str:
