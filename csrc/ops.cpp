@@ -16,7 +16,7 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   // x [B, T, C]; layers of each block in depths; paired: each second layer adds the input of the one before -> [B, T, C]
   m.def("resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int start) -> Tensor");
   // x [B, T, H] float32 of any strides, lengths [B] int32, condition [B, 1 or T, layers * 2 * H] float32 or none, weights
-  // as voiceclone/ops/pack.py lays them out -> [B, T, H], zeros past the end
+  // as voiceclone/ops/packing.py lays them out -> [B, T, H], zeros past the end
   m.def("wavenet(Tensor x, Tensor lengths, Tensor? condition, Tensor blob, int[] spec) -> Tensor");
   // x [B, T, C] likewise; `swapped` changes the first half of the channels instead of the second
   // -> [B, T, C] and the log determinant [B] of the direction taken

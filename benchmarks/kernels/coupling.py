@@ -1,4 +1,4 @@
-"""VITS' coupling flow, backwards: against its own convolutions alone and the same flow in eager torch and torch.compile."""
+"""VITS' coupling flow, backwards: against its convolutions alone, the same flow in eager torch, and torch.compile."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def measure(timer: Timer, case: str, frames: int) -> Iterator[Row]:
     yield from timer.compare(
         "coupling", case, ours, peers,
         floor=(CONVOLUTIONS, lambda: [part(inputs[part.in_channels]) for part in convolutions]),
-        work={"float32": Work(bytes=4 * size, flops=operations), "bfloat16": Work(bytes=2 * size, flops=operations)},
+        work={"float32": Work(bytes=4 * size, flops=operations), "bfloat16": Work(2 * size, operations, "bfloat16")},
         bars=BARS, notes={name: {"snr_db": decibels(call(), wanted)} for name, call in ours.items()},
     )  # fmt: skip
 
