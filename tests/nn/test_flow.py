@@ -13,10 +13,11 @@ from voiceclone.nn.wavenet import WN
 
 
 def trained(block: ResidualCouplingBlock, seed: int = 0) -> ResidualCouplingBlock:
-    """With weights everywhere: an untrained flow changes nothing."""
+    """With weights everywhere: an untrained flow changes nothing. Log scales stay small, as training keeps them."""
     random = torch.Generator().manual_seed(seed)
-    for parameter in block.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=random) / (parameter[0].numel() or 1) ** 0.5
+    for name, parameter in block.named_parameters():
+        size = 0.1 if ".post." in name else 1.0
+        parameter.data = size * torch.randn(parameter.shape, generator=random) / (parameter[0].numel() or 1) ** 0.5
     return block.eval()
 
 
