@@ -17,6 +17,9 @@ import torch
 from voiceclone import ops
 from voiceclone.ops import _native, reference
 
+sys.path.insert(0, str(Path(__file__).parent))
+from wavenet_cases import random_weights
+
 ROOT = Path(__file__).parents[2]
 #: Long schemas are written as several strings.
 SOURCE = re.sub(r'"\s*"', "", (ROOT / "csrc" / "ops.cpp").read_text("utf-8"))
@@ -29,6 +32,33 @@ pytestmark = pytest.mark.skipif(not ops.describe().loaded, reason="native kernel
 
 def lengths(*values: int) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.int32)
+
+
+def wavenet_arguments() -> list[tuple[Any, ...]]:
+    weights = random_weights(6, 3, 2, 1)
+    packed = ops.pack_wavenet(weights).packed
+    if packed is None:
+        return []
+    x, condition = torch.randn(2, 9, 6), torch.randn(2, 1, 24)
+    return [
+        (x, lengths(9, 4), None, packed.blob, packed.spec),
+        (x.transpose(1, 2).contiguous().transpose(1, 2), lengths(9, 4), condition, packed.blob, packed.spec),
+        (x[:0], lengths(), None, packed.blob, packed.spec),
+    ]
+
+
+def coupling_arguments() -> list[tuple[Any, ...]]:
+    stack = random_weights(6, 3, 2, 1)
+    outer = (torch.randn(6, 2, 1), torch.randn(6), stack, torch.randn(4, 6, 1), torch.randn(4))
+    packed = ops.pack_coupling(ops.CouplingWeights(*outer)).packed
+    if packed is None:
+        return []
+    more = (packed.blob, packed.spec, 6, False)
+    return [
+        (torch.randn(2, 9, 4), lengths(9, 4), None, *more, False, False),
+        (torch.randn(2, 9, 4), lengths(9, 4), torch.randn(2, 9, 24), *more, True, True),
+        (torch.randn(2, 0, 4), lengths(0, 0), None, *more, False, True),
+    ]
 
 
 #: Arguments that torch's own checks of an op are run with; a new op must add its own here.
@@ -70,6 +100,8 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
             torch.zeros(1, 1, 2, 8),
         ),
     ],
+    "wavenet": wavenet_arguments(),
+    "coupling": coupling_arguments(),
 }
 
 

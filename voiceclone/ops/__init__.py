@@ -2,19 +2,41 @@
 
 from voiceclone.ops._native import NATIVE, NativeStatus
 from voiceclone.ops.attention import CacheLayer, attention_decode
+from voiceclone.ops.conv1d import PackedConv1d, PackedUpsample, conv1d, pack_conv1d, pack_upsample, upsample
+from voiceclone.ops.coupling import PackedCoupling, coupling, pack_coupling
 from voiceclone.ops.gaussian import expand, gaussian_mas, gaussian_score
 from voiceclone.ops.mas import Alignment, mas
+from voiceclone.ops.reference import CouplingWeights, WaveNetWeights
+from voiceclone.ops.resblock import PackedResblock, pack_resblock, resblock
+from voiceclone.ops.wavenet import PackedWaveNet, pack_wavenet, wavenet
 
 __all__ = [
     "Alignment",
     "CacheLayer",
+    "CouplingWeights",
     "NativeStatus",
+    "PackedConv1d",
+    "PackedCoupling",
+    "PackedResblock",
+    "PackedUpsample",
+    "PackedWaveNet",
+    "WaveNetWeights",
     "attention_decode",
+    "conv1d",
+    "coupling",
     "describe",
     "expand",
     "gaussian_mas",
     "gaussian_score",
     "mas",
+    "pack_conv1d",
+    "pack_coupling",
+    "pack_resblock",
+    "pack_upsample",
+    "pack_wavenet",
+    "resblock",
+    "upsample",
+    "wavenet",
 ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+
 from checkers._case import Call, Case
 from checkers._registry import checks
 from checkers._report import Report
