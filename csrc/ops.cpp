@@ -8,6 +8,13 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   // value [B, T_mel, T_text] float32 of any strides, frames [B] and tokens [B] int32
   // -> token of each frame [B, T_mel] int32 (-1 past the end), frames of each token [B, T_text] int32
   m.def("mas(Tensor value, Tensor frames, Tensor tokens) -> (Tensor, Tensor)");
+  // n tokens of a decoder for B rows, n and B by the shape of `tokens`; step/step.h says what a step is and what the
+  // columns of state, settings and rules are, step/layout.h how weights [bytes] uint8 are packed and `shape` counted
+  m.def(
+      "decode_step(Tensor weights, int[] shape, float epsilon, Tensor(a!) keys, Tensor(b!) values, "
+      "Tensor(c!) key_scales, Tensor(d!) value_scales, Tensor pages, Tensor? shared, Tensor(e!) state, "
+      "Tensor(f!) hidden, Tensor(g!) seen, Tensor settings, Tensor rules, Tensor noise, Tensor(h!) tokens, "
+      "Tensor(i!) logprobs, Tensor(j!) hiddens, Tensor(k!) scratch, int stop_after) -> ()");
   m.def("cpu_level() -> str");
   m.def("has_cuda_stream() -> bool");
 }
