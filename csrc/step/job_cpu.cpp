@@ -66,7 +66,7 @@ void Job::compute(int64_t chunk, float* buffer) const {
   const int64_t begin = chunk % head_chunks * heads, end = std::min(begin + heads, problem->shape.heads);
   const attention::Row place{problem->pages + row * problem->page_entries,
                              problem->shared == nullptr ? 0 : problem->shared[row]};
-  const int64_t visible = problem->state[row * kStateInts + kLength] + 1;
+  const int64_t visible = problem->state[kLength * problem->batch + row] + 1;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   for (int64_t head = begin; head < end; ++head) {
     attention::attend(cache, place, head, visible, queries + row * query_stride + head * dim, scale, nullptr,

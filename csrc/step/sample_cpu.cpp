@@ -4,7 +4,7 @@
 //   temperature, top-k, top-p    (VALL-E, XTTS): top-p drops a token once those before it hold more than p
 //   top-p, temperature, top-k    (GPT-SoVITS): top-p drops a token once it and those before it hold more than p
 // and the draw: argmax(probability / noise) for exponential noise, the inverse of the cumulated sum for uniform noise.
-// Ties at the k-th value are kept; equal probabilities are ranked by index.
+// Ties at the k-th value are kept; equal logits are ranked by index.
 #include "step/pointwise.h"
 #include "step/step.h"
 
@@ -43,8 +43,8 @@ double weigh(const float* logits, int64_t count, float* weights) {
 void keep_top_p(float* logits, int64_t count, float top_p, bool inclusive, Buffers& use) {
   const double most = weigh(logits, count, use.values.data()) * static_cast<double>(top_p);
   const float* weights = use.values.data();
-  const auto later = [weights](int32_t a, int32_t b) {
-    return weights[a] < weights[b] || (weights[a] == weights[b] && a > b);
+  const auto later = [logits](int32_t a, int32_t b) {
+    return logits[a] < logits[b] || (logits[a] == logits[b] && a > b);
   };
   use.order.clear();
   for (int64_t i = 0; i < count; ++i) {

@@ -20,7 +20,7 @@
 
 namespace voiceclone::step {
 
-// Columns of a row's state, int32.
+// The state's lines, int32: each has one number for every row.
 enum State : int64_t {
   kLength,    // positions in the cache
   kPosition,  // row of the positional table for the next token
@@ -60,7 +60,7 @@ struct Problem {
   const int32_t* pages;    // [batch, page_entries]
   int64_t page_entries;
   const int32_t* shared;    // [batch] or null
-  int32_t* state;           // [batch, kStateInts]
+  int32_t* state;           // [kStateInts, batch]
   float* hidden;            // [batch, width]: what the last sampled token was predicted from
   uint8_t* seen;            // [batch, vocabulary]: tokens that the penalty falls on
   const float* settings;    // [batch, kSettings]

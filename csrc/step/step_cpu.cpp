@@ -53,7 +53,7 @@ class Decoder {
   bool take_phase() { return phases_left_ < 0 || phases_left_-- > 0; }
 
   float* scratch(int64_t row, int64_t part) const { return problem_.scratch + row * scratch_.floats + part; }
-  int32_t* state(int64_t row) const { return problem_.state + row * kStateInts; }
+  int32_t& state(State line, int64_t row) const { return problem_.state[line * problem_.batch + row]; }
   const float* floats(int64_t offset) const { return reinterpret_cast<const float*>(problem_.weights + offset); }
 
   // Finds the rows that run, and those of them that have a token to feed.
@@ -61,17 +61,16 @@ class Decoder {
     running_.clear();
     fed_.clear();
     for (int64_t row = 0; row < problem_.batch; ++row) {
-      int32_t* now = state(row);
-      if (now[kDone] != kRunning) continue;
-      if (now[kToken] >= 0) {
-        const bool known = now[kToken] < shape_.inputs && now[kLength] >= 0 && now[kPosition] >= 0;
-        const bool room = now[kLength] < capacity(problem_, row) && now[kPosition] < shape_.positions;
-        if (!known || !room) {
-          now[kDone] = known ? kFull : kFailed;
+      if (state(kDone, row) != kRunning) continue;
+      const int64_t fed = state(kToken, row), length = state(kLength, row), place = state(kPosition, row);
+      if (fed >= 0) {
+        const bool known = fed < shape_.inputs && length >= 0 && place >= 0;
+        if (!known || length >= capacity(problem_, row) || place >= shape_.positions) {
+          state(kDone, row) = known ? kFull : kFailed;
           continue;
         }
-        const float* token = floats(layout_.embedding) + now[kToken] * shape_.width;
-        const float* position = floats(layout_.positions) + now[kPosition] * shape_.width;
+        const float* token = floats(layout_.embedding) + fed * shape_.width;
+        const float* position = floats(layout_.positions) + place * shape_.width;
         float* x = scratch(row, scratch_.x);
         for (int64_t i = 0; i < shape_.width; ++i) x[i] = token[i] + position[i];
         fed_.push_back(static_cast<int32_t>(row));
@@ -151,7 +150,7 @@ class Decoder {
                                  problem_.shared == nullptr ? 0 : problem_.shared[row]};
       const float* key = scratch(row, scratch_.qkv) + shape_.width;
       for (int64_t head = 0; head < shape_.heads; ++head) {
-        attention::append(cache, place, head, state(row)[kLength], key + head * dim, key + shape_.width + head * dim);
+        attention::append(cache, place, head, state(kLength, row), key + head * dim, key + shape_.width + head * dim);
       }
     }
     team_.run(attend_job(problem_, cache, fed_.data(), static_cast<int64_t>(fed_.size()),
@@ -168,18 +167,17 @@ class Decoder {
   }
 
   void sample(int64_t row, int64_t step) const {
-    int32_t* now = state(row);
-    if (now[kToken] >= 0) {
-      ++now[kLength];
-      ++now[kPosition];
+    if (state(kToken, row) >= 0) {
+      ++state(kLength, row);
+      ++state(kPosition, row);
     }
     const int32_t* rules = problem_.rules + row * kRules;
     const float* noise = problem_.noise + (step * problem_.batch + row) * problem_.noise_width;
     uint8_t* seen = problem_.seen + row * shape_.vocabulary;
     const Draw draw = sample_cpu(scratch(row, scratch_.logits), seen, shape_.vocabulary,
-                                 problem_.settings + row * kSettings, rules, now[kCount], noise, problem_.noise_width);
+                                 problem_.settings + row * kSettings, rules, state(kCount, row), noise, problem_.noise_width);
     if (draw.token < 0) {
-      now[kDone] = kFailed;
+      state(kDone, row) = kFailed;
       return;
     }
     const int64_t at = row * problem_.steps + step;
@@ -187,13 +185,13 @@ class Decoder {
     problem_.logprobs[at] = draw.logprob;
     std::copy_n(problem_.hidden + row * shape_.width, shape_.width, problem_.hiddens + at * shape_.width);
     seen[draw.token] = 1;
-    now[kToken] = draw.token;
-    ++now[kCount];
+    state(kToken, row) = draw.token;
+    ++state(kCount, row);
     const int32_t end = rules[kEndToken];
     if (draw.token == end || (rules[kEndOnArgmax] != 0 && draw.best == end)) {
-      now[kDone] = kEnd;
-    } else if (rules[kMaxTokens] > 0 && now[kCount] >= rules[kMaxTokens]) {
-      now[kDone] = kLimit;
+      state(kDone, row) = kEnd;
+    } else if (rules[kMaxTokens] > 0 && state(kCount, row) >= rules[kMaxTokens]) {
+      state(kDone, row) = kLimit;
     }
   }
 

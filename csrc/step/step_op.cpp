@@ -108,7 +108,7 @@ step::Problem problem_of(const Arguments& given, const std::vector<int64_t>& num
   const step::Shape& shape = work.shape;
   const Tensor& weights = given.weights;
   work.weights = data<uint8_t>("weights", weights, weights, ScalarType::Byte, {step::Layout(shape).bytes});
-  check(reinterpret_cast<uintptr_t>(work.weights) % 4 == 0, "decode_step: weights must begin on a multiple of 4 bytes");
+  check(reinterpret_cast<uintptr_t>(work.weights) % 16 == 0, "decode_step: weights must begin on a multiple of 16 bytes");
   work.epsilon = static_cast<float>(epsilon);
   work.cache = cache_of(given, shape);
   work.scale_floats = work.cache.pages * work.cache.heads * work.cache.page_size;
@@ -120,7 +120,7 @@ step::Problem problem_of(const Arguments& given, const std::vector<int64_t>& num
   if (given.shared.has_value()) {
     work.shared = data<int32_t>("shared", *given.shared, weights, ScalarType::Int, {batch});
   }
-  work.state = data<int32_t>("state", given.state, weights, ScalarType::Int, {batch, step::kStateInts});
+  work.state = data<int32_t>("state", given.state, weights, ScalarType::Int, {step::kStateInts, batch});
   work.hidden = data<float>("hidden", given.hidden, weights, ScalarType::Float, {batch, shape.width});
   work.seen = data<uint8_t>("seen", given.seen, weights, ScalarType::Bool, {batch, shape.vocabulary});
   work.settings = data<float>("settings", given.settings, weights, ScalarType::Float, {batch, step::kSettings});
@@ -149,15 +149,15 @@ void check_rows(const step::Problem& work) {
   check(std::equal(std::begin(wanted), std::end(wanted), header), "decode_step: the weights were packed for another shape");
   const int64_t size = work.cache.page_size;
   for (int64_t row = 0; row < work.batch; ++row) {
-    const int32_t* state = work.state + row * step::kStateInts;
+    const int64_t length = work.state[step::kLength * work.batch + row];
     const int64_t shared = work.shared == nullptr ? 0 : work.shared[row];
-    if (state[step::kDone] != step::kRunning) continue;
-    check(state[step::kLength] >= 0 && shared >= 0 && shared <= state[step::kLength], "decode_step: row ", row,
-          " has length ", state[step::kLength], " and shares ", shared, " positions");
+    if (work.state[step::kDone * work.batch + row] != step::kRunning) continue;
+    check(length >= 0 && shared >= 0 && shared <= length, "decode_step: row ", row, " has length ", length,
+          " and shares ", shared, " positions");
     const int64_t room = step::capacity(work, row);
-    check(room >= shared && state[step::kLength] <= room, "decode_step: row ", row, " has length ",
-          state[step::kLength], ", its pages hold ", room, " positions");
-    const int64_t own = std::min(state[step::kLength] + work.steps, room) - shared;
+    check(room >= shared && length <= room, "decode_step: row ", row, " has length ", length,
+          ", its pages hold ", room, " positions");
+    const int64_t own = std::min(length + work.steps, room) - shared;
     const int64_t used = (shared + size - 1) / size + (own + size - 1) / size;
     const int32_t* pages = work.pages + row * work.page_entries;
     check(std::all_of(pages, pages + used, [&](int32_t page) { return page >= 0 && page < work.cache.pages; }),

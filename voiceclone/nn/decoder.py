@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voiceclone.ops.attention import attention_decode
-from voiceclone.ops.decode_step import DONE, LENGTH, POSITION, TOKEN, DecoderCache, DecoderRows, Steps, decode_step
+from voiceclone.ops.decode_step import DONE, END, LENGTH, POSITION, TOKEN, DecoderCache, DecoderRows, Steps, decode_step
 from voiceclone.ops.pack import DecoderShape, PackedDecoder, WeightFormat, huge_pages, pack_decoder, unpack_decoder
 from voiceclone.ops.sampling import Sampling, sampling_rows
 
@@ -46,8 +46,8 @@ class Decoder:
         self.cache = DecoderCache.empty(shape, slots, capacity, cache_type, device)
         for memory in self.cache[:2]:
             huge_pages(memory)
-        self.state = torch.zeros(slots, 5, dtype=torch.int32, device=device)
-        self.state[:, DONE] = 1
+        self.state = torch.zeros(5, slots, dtype=torch.int32, device=device)
+        self.state[DONE] = END
         self.hidden = torch.zeros(slots, shape.width, device=device)
         self.seen = torch.zeros(slots, shape.vocabulary, dtype=torch.bool, device=device)
 
@@ -78,8 +78,8 @@ class Decoder:
         inputs, capacity = x.shape[0], self.cache.keys.shape[3]
         if x.dim() != 2 or x.shape[1] != self.shape.width or not 1 <= inputs <= capacity:
             raise ValueError(f"x must be [1 to {capacity}, {self.shape.width}], got {list(x.shape)}")
-        if not 0 <= slot < len(self.state):
-            raise ValueError(f"slot must be 0 to {len(self.state) - 1}, got {slot}")
+        if not 0 <= slot < len(self.hidden):
+            raise ValueError(f"slot must be 0 to {len(self.hidden) - 1}, got {slot}")
         numbers = {
             "pages": torch.full((1, 1), slot, dtype=torch.int32, device=self.device),
             "lengths": torch.zeros(1, dtype=torch.int32, device=self.device),
@@ -94,22 +94,22 @@ class Decoder:
         self.seen[slot] = False
         if seen is not None:
             self.seen[slot, seen.long()] = True
-        self.state[slot] = 0
-        self.state[slot, LENGTH], self.state[slot, POSITION], self.state[slot, TOKEN] = inputs, position, -1
+        self.state[:, slot] = 0
+        self.state[LENGTH, slot], self.state[POSITION, slot], self.state[TOKEN, slot] = inputs, position, -1
         return x
 
     @torch.inference_mode()
     def run(self, slots: Sequence[int], sampling: Sequence[Sampling], noise: Tensor) -> Steps:
         """Draw up to n tokens in each of ``slots``; ``noise`` ``[n, len(slots), ...]`` as :func:`decode_step` takes it.
 
-        ``state[slot, DONE]`` afterwards says which rows go on (0) and why others ended.
+        ``state[DONE, slot]`` afterwards says which rows go on (0) and why others ended.
         """
         if len(set(slots)) != len(slots) or len(sampling) != len(slots):
             raise ValueError(f"slots must be distinct, each with its sampling, got {list(slots)}, {len(sampling)}")
         where = torch.tensor(list(slots), dtype=torch.int64, device=self.device)
-        rows = DecoderRows(self.state[where], self.hidden[where], self.seen[where], where.int()[:, None].contiguous())
+        rows = DecoderRows(self.state[:, where].contiguous(), self.hidden[where], self.seen[where], where.int()[:, None].contiguous())
         found = decode_step(self.packed, self.cache, rows, sampling_rows(sampling, self.device), noise)
-        self.state[where], self.hidden[where], self.seen[where] = rows.state, rows.hidden, rows.seen
+        self.state[:, where], self.hidden[where], self.seen[where] = rows.state, rows.hidden, rows.seen
         return found
 
     @torch.inference_mode()
@@ -119,9 +119,8 @@ class Decoder:
             for tensor in self.cache:
                 if tensor.numel():
                     tensor[:, slot] = tensor[:, source]
-            self.state[slot], self.hidden[slot], self.seen[slot] = (
-                self.state[source], self.hidden[source], self.seen[source]
-            )  # fmt: skip
+            self.state[:, slot] = self.state[:, source]
+            self.hidden[slot], self.seen[slot] = self.hidden[source], self.seen[source]
 
     def _layer(self, layer: int, x: Tensor, numbers: dict[str, Tensor]) -> Tensor:
         """One layer over ``x`` ``[T, width]``, its keys and values stored."""

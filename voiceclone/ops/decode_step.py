@@ -53,7 +53,7 @@ class DecoderCache(NamedTuple):
 class DecoderRows(NamedTuple):
     """What a batch of B rows carries from call to call; ``state``, ``hidden`` and ``seen`` are written.
 
-    - ``state`` ``[B, 5]`` int32, columns LENGTH (positions in the cache), POSITION (row of the positional table for the
+    - ``state`` ``[5, B]`` int32, its lines LENGTH (positions in the cache), POSITION (row of the positional table for the
       next token), TOKEN (to feed next; -1 where the row was just prefilled), DONE (RUNNING, END, LIMIT, FULL: no room
       for another token, FAILED: NaN in the logits or a state outside the tables), COUNT (tokens drawn so far);
     - ``hidden`` ``[B, width]`` float32: after the final norms, what the head predicts from; given by the prefill for
@@ -103,12 +103,12 @@ def decode_step(
     outside their pages.
     """
     shape = packed.shape
-    batch = rows.state.shape[0] if rows.state.dim() == 2 else -1
+    batch = rows.state.shape[1] if rows.state.dim() == 2 else -1
     if noise.dim() != 3 or noise.shape[1] != batch or noise.shape[2] not in (1, shape.vocabulary):
         raise ValueError(f"noise must be [n, {batch}, 1 or {shape.vocabulary}], got {tuple(noise.shape)}")
     steps = noise.shape[0]
     wanted: dict[str, tuple[Tensor, torch.dtype, tuple[int, ...]]] = {
-        "state": (rows.state, torch.int32, (batch, 5)),
+        "state": (rows.state, torch.int32, (5, batch)),
         "hidden": (rows.hidden, torch.float32, (batch, shape.width)),
         "seen": (rows.seen, torch.bool, (batch, shape.vocabulary)),
         "pages": (rows.pages, torch.int32, (batch, rows.pages.shape[-1])),

@@ -13,7 +13,7 @@ from voiceclone.ops.pack import ACTIVATIONS, FORMATS, GROUP, DecoderShape, Packe
 from voiceclone.ops.reference.attention import attention_decode
 from voiceclone.ops.reference.sampling import draw
 
-#: Columns of a row's state, and what the column DONE says.
+#: Lines of the state, and what the line DONE says.
 LENGTH, POSITION, TOKEN, DONE, COUNT = range(5)
 RUNNING, END, LIMIT, FULL, FAILED = range(5)
 
@@ -125,7 +125,7 @@ class Machine:
     def embed(self) -> None:
         running, fed = [], []
         size = self.keys.shape[3]
-        for row, (length, position, token, done, _) in enumerate(self.state.tolist()):
+        for row, (length, position, token, done, _) in enumerate(self.state.T.tolist()):
             if done != RUNNING:
                 continue
             if token >= 0:
@@ -133,7 +133,7 @@ class Machine:
                 capacity = shared + (self.pages.shape[1] - -(-shared // size)) * size
                 known = token < self.packed.shape.inputs and min(length, position) >= 0
                 if not known or length >= capacity or position >= self.packed.shape.positions:
-                    self.state[row, DONE] = FULL if known else FAILED
+                    self.state[DONE, row] = FULL if known else FAILED
                     continue
                 self.part("x")[row] = self.weights["embedding"][token] + self.weights["positions"][position]
                 fed.append(row)
@@ -152,7 +152,7 @@ class Machine:
         context = torch.empty_like(qkv[:, :, 0])
         scales = [scale[layer] if scale.numel() else scale for scale in (self.key_scales, self.value_scales)]
         attention_decode(
-            *qkv.unbind(2), self.keys[layer], self.values[layer], *scales, self.pages[fed], self.state[fed, LENGTH],
+            *qkv.unbind(2), self.keys[layer], self.values[layer], *scales, self.pages[fed], self.state[LENGTH, fed],
             None, None if self.shared is None else self.shared[fed], None, None, qkv.shape[-1] ** -0.5, context,
         )  # fmt: skip
         self.part("context")[fed] = context.flatten(1)
@@ -188,7 +188,7 @@ class Machine:
 
     def sample(self, step: int) -> None:
         for row in self.running:
-            now = self.state[row]
+            now = self.state[:, row]
             if now[TOKEN] >= 0:
                 now[LENGTH] += 1
                 now[POSITION] += 1
