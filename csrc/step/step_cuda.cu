@@ -81,11 +81,6 @@ attention::Problem attention_problem(const Problem& problem, int64_t layer, cons
   return work;
 }
 
-// Bytes before the workspace of attention: two int32 and one normed row for each row.
-int64_t own_bytes(const Problem& problem) {
-  return round_up(problem.batch * 8, 256) + round_up(problem.batch * problem.shape.width * 4, 256);
-}
-
 // Enqueues the launches of all steps; `error` is the first that failed.
 class Decoder {
  public:
@@ -95,9 +90,6 @@ class Decoder {
     part_ = reinterpret_cast<int32_t*>(bytes);
     counts_ = part_ + problem.batch;
     normed_ = reinterpret_cast<float*>(bytes + round_up(problem.batch * 8, 256));
-    attention_ = bytes + own_bytes(problem);
-    note(cudaMemsetAsync(attention_, 0, attention::cuda_workspace_bytes(attention_problem(problem, 0, counts_)),
-                         stream));
   }
 
   const char* run() {
@@ -156,7 +148,7 @@ class Decoder {
       begin_branch(qkv, norm_at(at.norm1, layer));
       launch(qkv);
       if (!take_phase()) return false;
-      note(attention::attend_batch_cuda(attention_problem(problem_, layer, counts_), attention_, stream_));
+      note(attention::attend_batch_cuda(attention_problem(problem_, layer, counts_), stream_));
       if (!take_phase()) return false;
       end_branch(linear_of(at.out, layer, problem_.scratch + scratch_.context, scratch_.floats, scratch_.x),
                  norm_at(at.norm1, layer));
@@ -231,7 +223,6 @@ class Decoder {
   cudaStream_t stream_;
   int32_t *part_, *counts_;
   float* normed_;
-  void* attention_;
   Norm pending_{};  // to be applied to x by whoever reads it next
   const float* residual_ = nullptr;
   int64_t residual_stride_ = 0;
@@ -242,7 +233,7 @@ class Decoder {
 }  // namespace
 
 int64_t cuda_workspace_bytes(const Problem& problem) {
-  return own_bytes(problem) + attention::cuda_workspace_bytes(attention_problem(problem, 0, nullptr));
+  return round_up(problem.batch * 8, 256) + problem.batch * problem.shape.width * 4;
 }
 
 const char* decode_cuda(const Problem& problem, void* workspace, void* stream) {
