@@ -69,9 +69,8 @@ inline Place place(const Cache& cache, const Row& row, int64_t head, int64_t pos
 void append(const Cache& cache, const Row& row, int64_t head, int64_t position, const float* key, const float* value);
 
 // out [dim] = softmax(scale * query . key + mask) . value over positions [0, visible); `mask` [visible] may be null.
-// A caller that walks over heads names the head it asks for next (or -1), whose first keys are then fetched ahead.
 void attend(const Cache& cache, const Row& row, int64_t head, int64_t visible, const float* query, float scale,
-            const float* mask, float* out, int64_t next_head = -1);
+            const float* mask, float* out);
 
 // -- a whole batch -----------------------------------------------------------------------------------------------------
 

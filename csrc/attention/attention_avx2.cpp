@@ -14,7 +14,7 @@ namespace {
 #define VOICECLONE_AVX2_HALF __attribute__((target("avx2,fma,f16c")))
 #define KERNEL VOICECLONE_AVX2_HALF inline __attribute__((always_inline))
 
-constexpr int64_t kLanes = 8;
+constexpr int64_t kWidth = 8;
 
 KERNEL __m128i eight_halves(const char* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); }
 KERNEL __m128i eight_bytes(const char* from) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)); }
@@ -62,24 +62,18 @@ KERNEL float sum_of(__m256 eight) {
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 
-KERNEL void fetch(Ahead ahead, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < std::min(end, ahead.bytes); i += kLine) _mm_prefetch(ahead.data + i, _MM_HINT_T1);
-}
-
 template <class Stored>
-VOICECLONE_AVX2_HALF void scores(const float* query, const void* keys, int64_t count, int64_t dim, float* out,
-                                 Ahead ahead) {
+VOICECLONE_AVX2_HALF void scores(const float* query, const void* keys, int64_t count, int64_t dim, float* out) {
   const int64_t stride = dim * Stored::kBytes;
   const auto* key = static_cast<const char*>(keys);
   for (int64_t i = 0; i < count; ++i, key += stride) {
-    fetch(ahead, (i * stride + kLine - 1) / kLine * kLine, (i + 1) * stride);
     __m256 even = _mm256_setzero_ps();
     __m256 odd = _mm256_setzero_ps();
-    for (int64_t d = 0; d < dim; d += 2 * kLanes) {
+    for (int64_t d = 0; d < dim; d += 2 * kWidth) {
       even = _mm256_fmadd_ps(Stored::read(key + d * Stored::kBytes), _mm256_load_ps(query + d), even);
-      if (d + kLanes == dim) break;
-      const char* next = key + (d + kLanes) * Stored::kBytes;
-      odd = _mm256_fmadd_ps(Stored::read(next), _mm256_load_ps(query + d + kLanes), odd);
+      if (d + kWidth == dim) break;
+      const char* next = key + (d + kWidth) * Stored::kBytes;
+      odd = _mm256_fmadd_ps(Stored::read(next), _mm256_load_ps(query + d + kWidth), odd);
     }
     out[i] = sum_of(_mm256_add_ps(even, odd));
   }
@@ -89,45 +83,41 @@ template <class Stored, int kVectors>
 KERNEL void weigh_some(const float* weights, const char* value, int64_t count, int64_t stride, float* sum) {
   __m256 total[kVectors];
 #pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) total[v] = _mm256_load_ps(sum + v * kLanes);
+  for (int v = 0; v < kVectors; ++v) total[v] = _mm256_load_ps(sum + v * kWidth);
   for (int64_t i = 0; i < count; ++i, value += stride) {
     const __m256 weight = _mm256_set1_ps(weights[i]);
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      total[v] = _mm256_fmadd_ps(weight, Stored::read(value + v * kLanes * Stored::kBytes), total[v]);
+      total[v] = _mm256_fmadd_ps(weight, Stored::read(value + v * kWidth * Stored::kBytes), total[v]);
     }
   }
 #pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) _mm256_store_ps(sum + v * kLanes, total[v]);
+  for (int v = 0; v < kVectors; ++v) _mm256_store_ps(sum + v * kWidth, total[v]);
 }
 
 template <class Stored>
-VOICECLONE_AVX2_HALF void weigh(const float* weights, const void* values, int64_t count, int64_t dim, float* sum,
-                                Ahead ahead) {
+VOICECLONE_AVX2_HALF void weigh(const float* weights, const void* values, int64_t count, int64_t dim, bool, Sum& both) {
+  float* sum = both.of[0];
   const int64_t stride = dim * Stored::kBytes;
   const auto* value = static_cast<const char*>(values);
-  constexpr int64_t kKeys = 16;
+  constexpr int64_t kKeys = 32;  // few enough to be in the first cache when their next dimensions are asked for
   for (int64_t i = 0; i < count; i += kKeys, value += kKeys * stride) {
     const int64_t some = std::min(kKeys, count - i);
-    fetch(ahead, i * stride, (i + some) * stride);
     int64_t d = 0;
-    for (; d + 4 * kLanes <= dim; d += 4 * kLanes) {
+    for (; d + 4 * kWidth <= dim; d += 4 * kWidth) {
       weigh_some<Stored, 4>(weights + i, value + d * Stored::kBytes, some, stride, sum + d);
     }
-    for (; d < dim; d += kLanes) weigh_some<Stored, 1>(weights + i, value + d * Stored::kBytes, some, stride, sum + d);
+    for (; d < dim; d += kWidth) weigh_some<Stored, 1>(weights + i, value + d * Stored::kBytes, some, stride, sum + d);
   }
 }
 
 VOICECLONE_AVX2_HALF float largest(const float* scores, int64_t count, float top) {
   __m256 most = _mm256_set1_ps(top);
-  int64_t i = 0;
   // Where a score is NaN the second operand is taken.
-  for (; i + kLanes <= count; i += kLanes) most = _mm256_max_ps(_mm256_loadu_ps(scores + i), most);
-  for (; i < count; ++i) top = scores[i] > top ? scores[i] : top;
-  alignas(32) float lanes[kLanes];
-  _mm256_store_ps(lanes, most);
-  for (const float lane : lanes) top = lane > top ? lane : top;
-  return top;
+  for (int64_t i = 0; i < count; i += kWidth) most = _mm256_max_ps(_mm256_load_ps(scores + i), most);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
 // exp(x) for x <= 0 to two units in the last place: 2^n * e^r, |r| <= ln 2 / 2; zero where float32 has few digits left.
@@ -153,18 +143,12 @@ KERNEL __m256 exponential(__m256 x) {
 VOICECLONE_AVX2_HALF float exponentials(float* scores, int64_t count, float top) {
   const __m256 base = _mm256_set1_ps(top);
   __m256 sum = _mm256_setzero_ps();
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    const __m256 found = exponential(_mm256_sub_ps(_mm256_loadu_ps(scores + i), base));
-    _mm256_storeu_ps(scores + i, found);
+  for (int64_t i = 0; i < count; i += kWidth) {
+    const __m256 found = exponential(_mm256_sub_ps(_mm256_load_ps(scores + i), base));
+    _mm256_store_ps(scores + i, found);
     sum = _mm256_add_ps(sum, found);
   }
-  float total = sum_of(sum);
-  alignas(32) float rest[kLanes] = {};
-  std::copy(scores + i, scores + count, rest);
-  _mm256_store_ps(rest, exponential(_mm256_sub_ps(_mm256_load_ps(rest), base)));
-  for (int64_t j = 0; i + j < count; ++j) total += scores[i + j] = rest[j];
-  return total;
+  return sum_of(sum);
 }
 
 template <class Stored>

@@ -65,48 +65,43 @@ struct Bfloat16 {
   }
 };
 
-KERNEL Pair from_halves(__m512i halves) {
-  return {_mm512_cvtph_ps(_mm512_castsi512_si256(halves)), _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1))};
-}
+KERNEL __m128i sixteen_bytes(const char* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); }
+KERNEL __m256i half_line(const char* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
 
 struct Float16 : InOrder {
   static constexpr int64_t kBytes = 2;
-  static KERNEL Pair read(const char* from) { return from_halves(_mm512_loadu_si512(from)); }
+  static KERNEL Pair read(const char* from) {
+    return {_mm512_cvtph_ps(half_line(from)), _mm512_cvtph_ps(half_line(from + 32))};
+  }
   static KERNEL Pair read(const char* from, Lanes lanes) {
-    return from_halves(_mm512_maskz_loadu_epi16(lanes.all(), from));
+    return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes.first(), from)),
+            _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes.second(), from + 32))};
   }
 };
-
-KERNEL __m256i bytes(const char* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
 
 struct Int8 : InOrder {
   static constexpr int64_t kBytes = 1;
-  static KERNEL Pair widen(__m256i all) {
-    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(all))),
-            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(all, 1)))};
-  }
-  static KERNEL Pair read(const char* from) { return widen(bytes(from)); }
+  static KERNEL __m512 widen(__m128i some) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(some)); }
+  static KERNEL Pair read(const char* from) { return {widen(sixteen_bytes(from)), widen(sixteen_bytes(from + 16))}; }
   static KERNEL Pair read(const char* from, Lanes lanes) {
-    return widen(_mm256_maskz_loadu_epi8(lanes.all(), from));
+    return {widen(_mm_maskz_loadu_epi8(lanes.first(), from)), widen(_mm_maskz_loadu_epi8(lanes.second(), from + 16))};
   }
 };
 
-// e4m3fn as a half: the exponent's bias is 8 too small, which one multiplication mends, also for subnormal numbers.
+// e4m3fn as halves: sign, exponent and mantissa lie as they should, but for the exponent's bias, which is 8 too small
+// and mended by a multiplication with 256, also for subnormal numbers.
 struct Float8 : InOrder {
   static constexpr int64_t kBytes = 1;
-  static KERNEL Pair widen(__m256i all) {
-    const __m512i wide = _mm512_cvtepu8_epi16(all);
-    const __m512i magnitude = _mm512_and_si512(_mm512_slli_epi16(wide, 7), _mm512_set1_epi16(0x3f80));
-    const __m512i sign = _mm512_and_si512(_mm512_slli_epi16(wide, 8), _mm512_set1_epi16(-0x8000));
-    const __mmask32 nan = _mm512_cmpeq_epi16_mask(magnitude, _mm512_set1_epi16(0x3f80));
-    const Pair small =
-        from_halves(_mm512_mask_mov_epi16(_mm512_or_si512(magnitude, sign), nan, _mm512_set1_epi16(0x7e00)));
-    const __m512 bias = _mm512_set1_ps(256.0f);
-    return {_mm512_mul_ps(small.first, bias), _mm512_mul_ps(small.second, bias)};
+  static KERNEL __m512 widen(__m128i some) {
+    const __m256i halves =
+        _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(some), 7), _mm256_set1_epi16(static_cast<short>(0xbf80)));
+    const __mmask16 nan = _mm256_cmpeq_epi16_mask(_mm256_slli_epi16(halves, 1), _mm256_set1_epi16(0x7f00));
+    const __m256i known = _mm256_mask_mov_epi16(halves, nan, _mm256_set1_epi16(0x7e00));
+    return _mm512_mul_ps(_mm512_cvtph_ps(known), _mm512_set1_ps(256.0f));
   }
-  static KERNEL Pair read(const char* from) { return widen(bytes(from)); }
+  static KERNEL Pair read(const char* from) { return {widen(sixteen_bytes(from)), widen(sixteen_bytes(from + 16))}; }
   static KERNEL Pair read(const char* from, Lanes lanes) {
-    return widen(_mm256_maskz_loadu_epi8(lanes.all(), from));
+    return {widen(_mm_maskz_loadu_epi8(lanes.first(), from)), widen(_mm_maskz_loadu_epi8(lanes.second(), from + 16))};
   }
 };
 
@@ -149,10 +144,6 @@ KERNEL __m512 halves_added(__m512 a, __m512 b) {
   return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
 }
 
-KERNEL void fetch(Ahead ahead, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < std::min(end, ahead.bytes); i += kLine) _mm_prefetch(ahead.data + i, _MM_HINT_T1);
-}
-
 template <class Stored, int kUnits>
 KERNEL Vectors<kUnits> load_units(const float* from) {
   Vectors<kUnits> all;
@@ -164,14 +155,12 @@ KERNEL Vectors<kUnits> load_units(const float* from) {
 }
 
 template <class Stored, int kUnits, bool kTail>
-VOICECLONE_AVX512 void scores(const float* query, const void* keys, int64_t count, int64_t dim, float* out,
-                              Ahead ahead) {
+VOICECLONE_AVX512 void scores(const float* query, const void* keys, int64_t count, int64_t dim, float* out) {
   const int64_t stride = dim * Stored::kBytes;
   const Lanes lanes{dim - (kUnits - 1) * 32};
   const Vectors<kUnits> wanted = load_units<Stored, kUnits>(query);
   const auto* key = static_cast<const char*>(keys);
   for (int64_t i = 0; i < count; i += 16, key += 16 * stride) {
-    fetch(ahead, i * stride, (i + 16) * stride);
     // Past the end the last key is read again, its score thrown away.
     const int64_t last = std::min<int64_t>(count - i, 16) - 1;
     __m512 four[4];
@@ -186,54 +175,63 @@ VOICECLONE_AVX512 void scores(const float* query, const void* keys, int64_t coun
       four[group] = sums_of_quarters(one[0], one[1], one[2], one[3]);
     }
     const __m512 found = halves_added(halves_added(four[0], four[1]), halves_added(four[2], four[3]));
-    _mm512_mask_storeu_ps(out + i, static_cast<__mmask16>((2u << last) - 1), found);
+    _mm512_storeu_ps(out + i, found);
   }
 }
 
 template <class Stored, int kUnits, bool kTail>
-VOICECLONE_AVX512 void weigh(const float* weights, const void* values, int64_t count, int64_t dim, float* sum,
-                             Ahead ahead) {
-  const int64_t stride = dim * Stored::kBytes;
-  const Lanes lanes{dim - (kUnits - 1) * 32};
-  Vectors<kUnits> total = load_units<Stored, kUnits>(sum);
-  const auto* value = static_cast<const char*>(values);
-  for (int64_t begin = 0; begin < count; begin += 16) {
-    fetch(ahead, begin * stride, (begin + 16) * stride);
-    const int64_t end = std::min(begin + 16, count);
-    for (int64_t i = begin; i < end; ++i, value += stride) {
-      const __m512 weight = _mm512_set1_ps(weights[i]);
-#pragma GCC unroll 4
-      for (int u = 0; u < kUnits; ++u) {
-        const Pair part = read_unit<Stored, kUnits, kTail>(value, u, lanes);
-        total.unit[u].first = _mm512_fmadd_ps(weight, part.first, total.unit[u].first);
-        total.unit[u].second = _mm512_fmadd_ps(weight, part.second, total.unit[u].second);
-      }
-    }
-  }
+KERNEL void add_value(Vectors<kUnits>& total, const float* weight, const char* value, Lanes lanes) {
+  const __m512 factor = _mm512_set1_ps(*weight);
 #pragma GCC unroll 4
   for (int u = 0; u < kUnits; ++u) {
-    const Pair ordered = Stored::join(total.unit[u]);
-    _mm512_store_ps(sum + u * 32, ordered.first);
-    _mm512_store_ps(sum + u * 32 + 16, ordered.second);
+    const Pair part = read_unit<Stored, kUnits, kTail>(value, u, lanes);
+    total.unit[u].first = _mm512_fmadd_ps(factor, part.first, total.unit[u].first);
+    total.unit[u].second = _mm512_fmadd_ps(factor, part.second, total.unit[u].second);
   }
 }
 
-KERNEL __mmask16 lanes_below(int64_t bound) { return static_cast<__mmask16>((1u << std::min<int64_t>(bound, 16)) - 1); }
-
-KERNEL __m256 upper_half(__m512 all) {
-  return _mm256_castsi256_ps(_mm512_maskz_extracti64x4_epi64(0xf, _mm512_castps_si512(all), 1));
+template <class Stored, int kUnits>
+KERNEL void store_units(const Vectors<kUnits>& all, float* to) {
+#pragma GCC unroll 4
+  for (int u = 0; u < kUnits; ++u) {
+    const Pair ordered = Stored::join(all.unit[u]);
+    _mm512_store_ps(to + u * 32, ordered.first);
+    _mm512_store_ps(to + u * 32 + 16, ordered.second);
+  }
 }
 
-// Halves folded in ordinary registers: gcc warns about the 512-bit reductions that it brings.
+template <class Stored, int kUnits, bool kTail>
+VOICECLONE_AVX512 void weigh(const float* weights, const void* values, int64_t count, int64_t dim, bool odd, Sum& sum) {
+  const int64_t stride = dim * Stored::kBytes;
+  const Lanes lanes{dim - (kUnits - 1) * 32};
+  const auto* value = static_cast<const char*>(values);
+  Vectors<kUnits> even_sum = load_units<Stored, kUnits>(sum.of[0]);
+  Vectors<kUnits> odd_sum = load_units<Stored, kUnits>(sum.of[1]);
+  int64_t i = 0;
+  if (odd && count > 0) add_value<Stored, kUnits, kTail>(odd_sum, weights + i++, value, lanes);
+  for (; i + 2 <= count; i += 2) {
+    add_value<Stored, kUnits, kTail>(even_sum, weights + i, value + i * stride, lanes);
+    add_value<Stored, kUnits, kTail>(odd_sum, weights + i + 1, value + (i + 1) * stride, lanes);
+  }
+  if (i < count) add_value<Stored, kUnits, kTail>(even_sum, weights + i, value + i * stride, lanes);
+  store_units<Stored, kUnits>(even_sum, sum.of[0]);
+  store_units<Stored, kUnits>(odd_sum, sum.of[1]);
+}
+
+// Halves folded through memory: gcc warns about its own 512-bit reductions and casts.
 KERNEL float largest_lane(__m512 all) {
-  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(all), upper_half(all));
+  alignas(64) float lanes[16];
+  _mm512_store_ps(lanes, all);
+  const __m256 eight = _mm256_max_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 8));
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
 KERNEL float sum_of_lanes(__m512 all) {
-  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), upper_half(all));
+  alignas(64) float lanes[16];
+  _mm512_store_ps(lanes, all);
+  const __m256 eight = _mm256_add_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 8));
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
@@ -241,11 +239,8 @@ KERNEL float sum_of_lanes(__m512 all) {
 
 VOICECLONE_AVX512 float largest(const float* scores, int64_t count, float top) {
   __m512 most = _mm512_set1_ps(top);
-  for (int64_t i = 0; i < count; i += 16) {
-    // Where a score is NaN the second operand is taken.
-    const __m512 found = _mm512_mask_loadu_ps(most, lanes_below(count - i), scores + i);
-    most = _mm512_max_ps(found, most);
-  }
+  // Where a score is NaN the second operand is taken.
+  for (int64_t i = 0; i < count; i += kLanes) most = _mm512_max_ps(_mm512_load_ps(scores + i), most);
   return largest_lane(most);
 }
 
@@ -270,32 +265,30 @@ KERNEL __m512 exponential(__m512 x) {
 VOICECLONE_AVX512 float exponentials(float* scores, int64_t count, float top) {
   const __m512 base = _mm512_set1_ps(top);
   __m512 sum = _mm512_setzero_ps();
-  for (int64_t i = 0; i < count; i += 16) {
-    const __mmask16 lanes = lanes_below(count - i);
-    const __m512 found = exponential(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, scores + i), base));
-    _mm512_mask_storeu_ps(scores + i, lanes, found);
-    sum = _mm512_mask_add_ps(sum, lanes, sum, found);
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const __m512 found = exponential(_mm512_sub_ps(_mm512_load_ps(scores + i), base));
+    _mm512_store_ps(scores + i, found);
+    sum = _mm512_add_ps(sum, found);
   }
   return sum_of_lanes(sum);
 }
 
 template <class Stored, int kUnits>
-VOICECLONE_AVX512 void scores_of_any(const float* query, const void* keys, int64_t count, int64_t dim, float* out,
-                                     Ahead ahead) {
+VOICECLONE_AVX512 void scores_of_any(const float* query, const void* keys, int64_t count, int64_t dim, float* out) {
   if constexpr (kUnits > 0) {
-    if (dim == kUnits * 32) return scores<Stored, kUnits, false>(query, keys, count, dim, out, ahead);
-    if (dim > (kUnits - 1) * 32) return scores<Stored, kUnits, true>(query, keys, count, dim, out, ahead);
-    scores_of_any<Stored, kUnits - 1>(query, keys, count, dim, out, ahead);
+    if (dim == kUnits * 32) return scores<Stored, kUnits, false>(query, keys, count, dim, out);
+    if (dim > (kUnits - 1) * 32) return scores<Stored, kUnits, true>(query, keys, count, dim, out);
+    scores_of_any<Stored, kUnits - 1>(query, keys, count, dim, out);
   }
 }
 
 template <class Stored, int kUnits>
-VOICECLONE_AVX512 void weigh_any(const float* weights, const void* values, int64_t count, int64_t dim, float* sum,
-                                 Ahead ahead) {
+VOICECLONE_AVX512 void weigh_any(const float* weights, const void* values, int64_t count, int64_t dim, bool odd,
+                                 Sum& sum) {
   if constexpr (kUnits > 0) {
-    if (dim == kUnits * 32) return weigh<Stored, kUnits, false>(weights, values, count, dim, sum, ahead);
-    if (dim > (kUnits - 1) * 32) return weigh<Stored, kUnits, true>(weights, values, count, dim, sum, ahead);
-    weigh_any<Stored, kUnits - 1>(weights, values, count, dim, sum, ahead);
+    if (dim == kUnits * 32) return weigh<Stored, kUnits, false>(weights, values, count, dim, odd, sum);
+    if (dim > (kUnits - 1) * 32) return weigh<Stored, kUnits, true>(weights, values, count, dim, odd, sum);
+    weigh_any<Stored, kUnits - 1>(weights, values, count, dim, odd, sum);
   }
 }
 

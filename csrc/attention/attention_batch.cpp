@@ -50,11 +50,10 @@ void attend_batch_cpu(const Problem& problem, int64_t begin, int64_t end) {
       read(problem, problem.value, b, t, head, second);
       append(cache, row, head, length + t, first, second);
     }
-    const int64_t next = problem.tokens == 1 && group == 1 && head + 1 < cache.heads ? head + 1 : -1;
     for (int64_t query_head = head * group; query_head < (head + 1) * group; ++query_head) {
       for (int64_t t = 0; t < count; ++t) {
         read(problem, problem.query, b, t, query_head, first);
-        attend(cache, row, head, std::max(length + t + 1, prefix), first, problem.scale, mask, second, next);
+        attend(cache, row, head, std::max(length + t + 1, prefix), first, problem.scale, mask, second);
         write(problem, b, t, query_head, second);
       }
       std::fill_n(second, cache.dim, 0.0f);

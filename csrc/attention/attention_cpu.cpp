@@ -44,7 +44,10 @@ void store(void* data, float* scales, const Cache& cache, int64_t index, const f
     case Number::float8: std::transform(from, from + dim, reinterpret_cast<uint8_t*>(to), to_float8); break;
     case Number::int8: {
       float most = 0.0f;
-      for (int64_t d = 0; d < dim; ++d) most = std::abs(from[d]) <= most ? most : std::abs(from[d]);
+      for (int64_t d = 0; d < dim; ++d) {
+        const float size = std::abs(from[d]);
+        most = size <= most || std::isnan(most) ? most : size;
+      }
       // What is not finite has no scale; NaN says so to every query that sees it.
       scales[index] = std::isfinite(most) ? most / 127.0f : std::numeric_limits<float>::quiet_NaN();
       const float step = scales[index];
@@ -53,13 +56,6 @@ void store(void* data, float* scales, const Cache& cache, int64_t index, const f
       });
     }
   }
-}
-
-// Up to `count` keys from `position` on, as far as they follow one another.
-Ahead keys_ahead(const Cache& cache, const Row& row, int64_t head, int64_t position, int64_t count) {
-  if (head < 0 || count <= 0) return {nullptr, 0};
-  const Place where = place(cache, row, head, position);
-  return {at(cache.keys, cache, where.index), std::min(where.run, count) * cache.dim * bytes_of(cache.number)};
 }
 
 }  // namespace
@@ -71,12 +67,12 @@ void append(const Cache& cache, const Row& row, int64_t head, int64_t position, 
 }
 
 void attend(const Cache& cache, const Row& row, int64_t head, int64_t visible, const float* query, float scale,
-            const float* mask, float* out, int64_t next_head) {
+            const float* mask, float* out) {
   const Kernels& kernels = kernels_of(cache.number);
   const bool scaled = cache.number == Number::int8;
   alignas(64) float wanted[kMaxDim] = {};
-  alignas(64) float sum[kMaxDim] = {};
-  alignas(64) float weights[kChunk];
+  Sum sum{};
+  alignas(64) float weights[kChunk + kLanes];
   for (int64_t d = 0; d < cache.dim; ++d) wanted[d] = query[d] * scale;
   float top = kNone;
   float total = 0.0f;
@@ -86,8 +82,7 @@ void attend(const Cache& cache, const Row& row, int64_t head, int64_t visible, c
       const Place where = place(cache, row, head, position);
       const int64_t count = std::min(where.run, end - position);
       float* scores = weights + (position - begin);
-      const Ahead ahead{at(cache.values, cache, where.index), count * cache.dim * bytes_of(cache.number)};
-      kernels.scores(wanted, at(cache.keys, cache, where.index), count, cache.dim, scores, ahead);
+      kernels.scores(wanted, at(cache.keys, cache, where.index), count, cache.dim, scores);
       if (scaled) {
         for (int64_t i = 0; i < count; ++i) scores[i] *= cache.key_scales[where.index + i];
       }
@@ -96,16 +91,20 @@ void attend(const Cache& cache, const Row& row, int64_t head, int64_t visible, c
     if (mask != nullptr) {
       for (int64_t i = begin; i < end; ++i) weights[i - begin] += mask[i];
     }
-    const float highest = kernels.softmax.largest(weights, end - begin, top);
+    const int64_t padded = (end - begin + kLanes - 1) / kLanes * kLanes;
+    std::fill(weights + (end - begin), weights + padded, kNone);
+    const float highest = kernels.softmax.largest(weights, padded, top);
     // Only masked keys so far: any finite number serves, their weights are zero.
     const float base = highest == kNone ? 0.0f : highest;
     if (highest != top && top != kNone) {
       const float shrink = std::exp(top - base);
       total *= shrink;
-      for (float& part : sum) part *= shrink;
+      for (float* line : {sum.of[0], sum.of[1]}) {
+        for (int64_t d = 0; d < cache.dim; ++d) line[d] *= shrink;
+      }
     }
     top = highest;
-    total += kernels.softmax.exponentials(weights, end - begin, base);
+    total += kernels.softmax.exponentials(weights, padded, base);
     for (int64_t position = begin; position < end;) {
       const Place where = place(cache, row, head, position);
       const int64_t count = std::min(where.run, end - position);
@@ -113,15 +112,12 @@ void attend(const Cache& cache, const Row& row, int64_t head, int64_t visible, c
       if (scaled) {
         for (int64_t i = 0; i < count; ++i) scores[i] *= cache.value_scales[where.index + i];
       }
-      const int64_t later = position + kChunk;
-      const Ahead ahead = end < visible ? keys_ahead(cache, row, head, later, std::min(count, visible - later))
-                                        : keys_ahead(cache, row, next_head, position - begin, count);
-      kernels.weigh(scores, at(cache.values, cache, where.index), count, cache.dim, sum, ahead);
+      kernels.weigh(scores, at(cache.values, cache, where.index), count, cache.dim, position % 2 != 0, sum);
       position += count;
     }
   }
   const float share = total == 0.0f ? 0.0f : 1.0f / total;
-  for (int64_t d = 0; d < cache.dim; ++d) out[d] = sum[d] * share;
+  for (int64_t d = 0; d < cache.dim; ++d) out[d] = (sum.of[0][d] + sum.of[1][d]) * share;
 }
 
 }  // namespace voiceclone::attention

@@ -172,6 +172,10 @@ void attention_decode_cuda(const Tensor& query, const Tensor& key, const Tensor&
   const torch::stable::accelerator::DeviceGuard guard(query.get_device_index());
   const Problem work = problem(query, key, value, keys, values, key_scales, value_scales, pages, lengths, counts,
                                shared, prefix, mask, scale, out);
+  for (const Tensor* cache : {&keys, &values}) {
+    check(reinterpret_cast<uintptr_t>(cache->data_ptr()) % 16 == 0,
+          "attention_decode: keys and values must begin at a multiple of 16 bytes");
+  }
   const char* error = attention::attend_batch_cuda(work, current_cuda_stream(query.get_device_index()));
   check(error == nullptr, "attention_decode: the CUDA kernel was not launched: ", error == nullptr ? "" : error);
 }

@@ -2,7 +2,7 @@
 #include "attention/kernels.h"
 #include "attention/numbers.h"
 
-#include <limits>
+#include <cmath>
 
 namespace voiceclone::attention {
 namespace {
@@ -25,7 +25,7 @@ inline float read(Float8 stored) { return from_float8(stored.bits); }
 constexpr int64_t kStep = kDimStep;
 
 template <class Stored>
-void scores(const float* query, const void* keys, int64_t count, int64_t dim, float* out, Ahead) {
+void scores(const float* query, const void* keys, int64_t count, int64_t dim, float* out) {
   const auto* key = static_cast<const Stored*>(keys);
   for (int64_t i = 0; i < count; ++i, key += dim) {
     float part[kStep] = {};
@@ -37,10 +37,10 @@ void scores(const float* query, const void* keys, int64_t count, int64_t dim, fl
 }
 
 template <class Stored>
-void weigh(const float* weights, const void* values, int64_t count, int64_t dim, float* sum, Ahead) {
+void weigh(const float* weights, const void* values, int64_t count, int64_t dim, bool, Sum& sum) {
   const auto* value = static_cast<const Stored*>(values);
   for (int64_t i = 0; i < count; ++i, value += dim) {
-    for (int64_t d = 0; d < dim; ++d) sum[d] += weights[i] * read(value[d]);
+    for (int64_t d = 0; d < dim; ++d) sum.of[0][d] += weights[i] * read(value[d]);
   }
 }
 

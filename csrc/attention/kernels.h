@@ -5,21 +5,25 @@
 
 namespace voiceclone::attention {
 
-constexpr int64_t kChunk = 128;  // positions between two looks at the largest score
-constexpr int64_t kLine = 64;    // bytes the processor fetches at once
-
-// Memory that will be read next: fetched a few lines at a time, for the processor foresees no jump.
-struct Ahead {
-  const char* data;
-  int64_t bytes;
-};
+// Positions between two looks at the largest score; long, for each change from keys to values interrupts the stream that
+// the processor fetches ahead. (Prefetch instructions were tried at many distances, and cost more than they brought.)
+constexpr int64_t kChunk = 1024;
+constexpr int64_t kLanes = 16;   // scores are padded to a multiple of this
 
 // scores [count] = query . key. `query` is padded with zeros to kMaxDim; `keys` [count, dim] are of the cache's type.
-using Scores = void (*)(const float* query, const void* keys, int64_t count, int64_t dim, float* scores, Ahead ahead);
+// What follows the scores may be overwritten up to a multiple of kLanes.
+using Scores = void (*)(const float* query, const void* keys, int64_t count, int64_t dim, float* scores);
 
-// sum [dim] += weights [count] . values [count, dim], one position after another; `sum` has room for kMaxDim.
-using Weigh = void (*)(const float* weights, const void* values, int64_t count, int64_t dim, float* sum, Ahead ahead);
+// The weighted sum of values so far, padded to kMaxDim: the sum of both lines. Values of odd positions may go to the
+// second one: two chains of additions are faster than one, and which is chosen depends on nothing but the position.
+struct Sum {
+  alignas(64) float of[2][kMaxDim];
+};
 
+// sum += weights [count] . values [count, dim], one position after another; `odd` tells of the first one's position.
+using Weigh = void (*)(const float* weights, const void* values, int64_t count, int64_t dim, bool odd, Sum& sum);
+
+// `scores` are aligned to 64 bytes, `count` is a multiple of kLanes; -inf stands for no key.
 struct Softmax {
   // The largest of `scores` and `top`; NaN never is.
   float (*largest)(const float* scores, int64_t count, float top);

@@ -66,6 +66,38 @@ def attention_decode(
     the number of tokens that came with it. Raises ValueError for wrong shapes, and on the CPU RuntimeError for lengths
     and pages outside the cache; on a GPU, which nobody waits for, such tokens are left alone.
     """
+    if out is None:
+        out = torch.empty_like(query, memory_format=torch.contiguous_format)
+    if scale is None:
+        scale = query.shape[-1] ** -0.5
+    arguments = (query, key, value, *layer, pages, lengths, counts, shared, prefix, mask, scale, out)
+    if not (NATIVE.loaded and (query.device.type == "cpu" or NATIVE.cuda)):
+        _check(query, key, value, layer, pages, lengths, counts, shared, prefix, mask, out)
+        reference.attention_decode(*arguments)
+        return out
+    try:
+        torch.ops.voiceclone.attention_decode.default(*arguments)
+    except RuntimeError:
+        # The op has looked at everything already; looking first here would cost a short call more than its work.
+        _check(query, key, value, layer, pages, lengths, counts, shared, prefix, mask, out)
+        raise
+    return out
+
+
+def _check(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layer: CacheLayer,
+    pages: Tensor,
+    lengths: Tensor,
+    counts: Tensor | None,
+    shared: Tensor | None,
+    prefix: Tensor | None,
+    mask: Tensor | None,
+    out: Tensor,
+) -> None:
+    """Raise ValueError for what the op does not take."""
     dim = query.shape[-1] if query.dim() == 4 else 0
     if not dim or dim % DIM_STEP or dim > MOST_DIM or query.dtype not in QUERY_TYPES:
         got = f"{query.dtype} {tuple(query.shape)}"
@@ -85,15 +117,8 @@ def attention_decode(
             raise ValueError(f"{name} must be int32 [{batch}], got {numbers.dtype} {tuple(numbers.shape)}")
     if mask is not None and (mask.dtype != torch.float32 or mask.dim() != 2 or mask.shape[0] != batch):
         raise ValueError(f"mask must be float32 [{batch}, positions], got {mask.dtype} {tuple(mask.shape)}")
-    if out is None:
-        out = torch.empty_like(query, memory_format=torch.contiguous_format)
-    elif out.shape != query.shape or out.dtype != query.dtype:
+    if out.shape != query.shape or out.dtype != query.dtype:
         raise ValueError(f"out must be {query.dtype} {tuple(query.shape)}, got {out.dtype} {tuple(out.shape)}")
-    native = NATIVE.loaded and (query.device.type == "cpu" or NATIVE.cuda)
-    run = torch.ops.voiceclone.attention_decode.default if native else reference.attention_decode
-    run(query, key, value, *layer, pages, lengths, counts, shared, prefix, mask,
-        dim**-0.5 if scale is None else scale, out)  # fmt: skip
-    return out
 
 
 if NATIVE.loaded:
