@@ -70,7 +70,7 @@ void Job::compute(int64_t chunk, float* buffer) const {
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   for (int64_t head = begin; head < end; ++head) {
     attention::attend(cache, place, head, visible, queries + row * query_stride + head * dim, scale, nullptr,
-                      buffer + (head - begin) * dim, head + 1 < end ? head + 1 : -1);
+                      buffer + (head - begin) * dim);
   }
 }
 
