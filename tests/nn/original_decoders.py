@@ -1,4 +1,4 @@
-"""Decoders built from the files of the original implementations: names mapped, positions tabulated, prompts embedded."""
+"""Decoders built from the originals' own files: names mapped, positions tabulated, prompts embedded."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_unpacking_undoes_packing(name: str, weight_format: WeightFormat) -> Non
 
 
 def test_quality_of_the_formats() -> None:
-    """Against the float32 model, not against the same rounding: what a user gives away. 12 layers of 256, context 24."""
+    """Against the float32 model, not against the same rounding: what a user gives away."""
     shape = DecoderShape(12, 256, 8, 1024, 1025, 1025, 64)
     weights = random_weights(shape)
     logits = {}

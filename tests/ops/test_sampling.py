@@ -116,10 +116,12 @@ def test_the_end_token_is_cut_before_the_minimum() -> None:
     for options in OPTIONS["gpt_sovits"]:
         sampling = Sampling(top_p_first=True, end_token=1024, min_tokens=11, **options)
         rows = sampling_rows([sampling])
-        left = torch.stack([
-            torch.softmax(filtered(logits[row].clone(), seen[row], rows.settings[0], rows.rules[0], 0)[0], 0)
-            for row in range(3)
-        ])
+        left = torch.stack(
+            [
+                torch.softmax(filtered(logits[row].clone(), seen[row], rows.settings[0], rows.rules[0], 0)[0], 0)
+                for row in range(3)
+            ]
+        )
         if torch.allclose(left[:, :1024], GOLDEN["gpt_sovits/no_end"], atol=1e-6):
             found = drawn_from(logits, seen, [sampling] * 3, noise[None])
             assert found.tokens[:, 0].tolist() == GOLDEN["gpt_sovits/token"].tolist()
@@ -156,4 +158,8 @@ def test_edges() -> None:
     assert int(nothing.tokens) == -1
     rows = sampling_rows([Sampling(end_token=7, min_tokens=1)])
     assert draw(impossible[0].clone(), none[0], rows.settings[0], rows.rules[0], 0, torch.ones(33)).token == -1
-    assert (keep_top_p(torch.tensor([0.0, 3.0, 1.0]), 0.0, inclusive=True) > -torch.inf).tolist() == [False, True, False]
+    assert (keep_top_p(torch.tensor([0.0, 3.0, 1.0]), 0.0, inclusive=True) > -torch.inf).tolist() == [
+        False,
+        True,
+        False,
+    ]

@@ -107,7 +107,9 @@ class Decoder:
         if len(set(slots)) != len(slots) or len(sampling) != len(slots):
             raise ValueError(f"slots must be distinct, each with its sampling, got {list(slots)}, {len(sampling)}")
         where = torch.tensor(list(slots), dtype=torch.int64, device=self.device)
-        rows = DecoderRows(self.state[:, where].contiguous(), self.hidden[where], self.seen[where], where.int()[:, None].contiguous())
+        rows = DecoderRows(
+            self.state[:, where].contiguous(), self.hidden[where], self.seen[where], where.int()[:, None].contiguous()
+        )
         found = decode_step(self.packed, self.cache, rows, sampling_rows(sampling, self.device), noise)
         self.state[:, where], self.hidden[where], self.seen[where] = rows.state, rows.hidden, rows.seen
         return found

@@ -140,8 +140,8 @@ def decode_step(
     native = NATIVE.loaded and (device.type == "cpu" or NATIVE.cuda)
     run = torch.ops.voiceclone.decode_step.default if native else reference.decode_step
     run(
-        packed.weights, shape.numbers(packed.weight_format), packed.epsilon, *cache, rows.pages, rows.shared, rows.state,
-        rows.hidden, rows.seen, *sampling, noise, *found, scratch, stop_after,
+        packed.weights, shape.numbers(packed.weight_format), packed.epsilon, *cache, rows.pages, rows.shared,
+        rows.state, rows.hidden, rows.seen, *sampling, noise, *found, scratch, stop_after,
     )  # fmt: skip
     return found
 

@@ -39,7 +39,7 @@ class Sampling:
     #: The row ends after so many tokens; 0: no limit.
     max_tokens: int = 0
     top_p_first: bool = False
-    #: The row also ends where the end token is the most likely one but another was drawn (GPT-SoVITS, lifeiteng's VALL-E).
+    #: The row also ends where the end token is the most likely one but another was drawn (GPT-SoVITS, VALL-E).
     end_on_argmax: bool = False
 
     def __post_init__(self) -> None:

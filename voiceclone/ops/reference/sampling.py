@@ -49,7 +49,7 @@ def keep_top_p(logits: Tensor, top_p: float, *, inclusive: bool) -> Tensor:
 
 
 def draw(logits: Tensor, seen: Tensor, settings: Tensor, rules: Tensor, count: int, noise: Tensor) -> Draw:
-    """One token; ``noise`` ``[V]`` exponential (argmax of probability / noise) or ``[1]`` uniform (inverse of the sum)."""
+    """One token; ``noise`` ``[V]`` exponential (argmax of share / noise) or ``[1]`` uniform (inverse of the sum)."""
     if logits.isnan().any():
         return Draw(-1, -1, 0.0)
     logits, best = filtered(logits, seen, settings, rules, count)
