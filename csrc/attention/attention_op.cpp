@@ -104,8 +104,9 @@ Problem problem(const Tensor& query, const Tensor& key, const Tensor& value, con
   work.shared = numbers_of_rows("shared", shared, work.batch);
   work.prefix = numbers_of_rows("prefix", prefix, work.batch);
   if (mask.has_value()) {
-    check(mask->dim() == 2 && mask->size(0) == work.batch && mask->scalar_type() == ScalarType::Float &&
-              mask->is_contiguous(),
+    // Without positions it would have no address, and count as none.
+    check(mask->dim() == 2 && mask->size(0) == work.batch && mask->size(1) > 0 && mask->is_contiguous() &&
+              mask->scalar_type() == ScalarType::Float,
           "attention_decode: mask must be contiguous float32 [", work.batch, ", positions]");
     work.mask = mask->const_data_ptr<float>();
     work.mask_stride = mask->size(1);

@@ -17,7 +17,9 @@ from voiceclone import ops
 from voiceclone.ops import _native, reference
 
 ROOT = Path(__file__).parents[2]
-TABLE = dict(re.findall(r'm\.def\("(\w+)(\([^"]*)"\)', (ROOT / "csrc" / "ops.cpp").read_text("utf-8")))
+#: Long schemas are written as several strings.
+SOURCE = re.sub(r'"\s*"', "", (ROOT / "csrc" / "ops.cpp").read_text("utf-8"))
+TABLE = dict(re.findall(r'm\.def\(\s*"(\w+)(\([^"]*)"\)', SOURCE))
 #: Ops on tensors; the others report about the library itself.
 OPS = sorted(name for name, schema in TABLE.items() if "Tensor" in schema)
 
@@ -28,6 +30,12 @@ def lengths(*values: int) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.int32)
 
 
+def packed_weights() -> torch.Tensor:
+    shape = ops.DecoderShape(1, 16, 2, 8, 5, 5, 3)
+    weights = {name: torch.rand(sizes) for name, sizes in shape.tensors().items()}
+    return ops.pack_decoder(shape, weights, "float32").weights
+
+
 #: Arguments that torch's own checks of an op are run with; a new op must add its own here.
 SAMPLES: dict[str, list[tuple[Any, ...]]] = {
     "mas": [
@@ -35,6 +43,59 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
         (torch.randn(2, 4, 9).transpose(1, 2), lengths(9, 6), lengths(4, 2)),
         (torch.randn(1, 3, 8), lengths(3), lengths(8)),
         (torch.randn(0, 3, 8), lengths(), lengths()),
+    ],
+    "attention_decode": [
+        (
+            *(torch.randn(2, 3, 2, 32) for _ in range(3)),
+            *(torch.zeros(4, 2, 8, 32) for _ in range(2)),
+            torch.zeros(0),
+            torch.zeros(0),
+            torch.arange(4, dtype=torch.int32).view(2, 2),
+            lengths(6, 2),
+            lengths(2, 3),
+            lengths(3, 0),
+            lengths(4, 4),
+            torch.randn(2, 9),
+            0.125,
+            torch.zeros(2, 3, 2, 32),
+        ),
+        (
+            *(torch.randn(1, 1, 2, 8) for _ in range(3)),
+            *(torch.zeros(1, 2, 4, 8, dtype=torch.int8) for _ in range(2)),
+            torch.zeros(1, 2, 4),
+            torch.zeros(1, 2, 4),
+            lengths(0)[:, None],
+            lengths(0),
+            None,
+            None,
+            None,
+            None,
+            1.0,
+            torch.zeros(1, 1, 2, 8),
+        ),
+    ],
+    "decode_step": [
+        (
+            packed_weights(),
+            [1, 16, 2, 8, 5, 5, 3, 0, 0, 0, 0],
+            1e-5,
+            *(torch.zeros(1, 2, 2, 4, 8) for _ in range(2)),
+            torch.zeros(0),
+            torch.zeros(0),
+            torch.arange(2, dtype=torch.int32)[:, None],
+            lengths(0, 0),
+            torch.zeros(5, 2, dtype=torch.int32),
+            torch.zeros(2, 16),
+            torch.zeros(2, 5, dtype=torch.bool),
+            torch.ones(2, 3),
+            torch.zeros(2, 6, dtype=torch.int32),
+            torch.ones(3, 2, 5),
+            torch.zeros(2, 3, dtype=torch.int32),
+            torch.zeros(2, 3),
+            torch.zeros(2, 3, 16),
+            torch.zeros(2, 93),
+            -1,
+        )
     ],
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from voiceclone.host import Exhausted, Pages
 from voiceclone.ops.attention import CacheLayer
 
 
@@ -77,10 +78,9 @@ class KVCache:
         scales = shape if dtype == torch.int8 else (layers, 0)
         self.key_scales = torch.zeros(scales, device=device)
         self.value_scales = torch.zeros(scales, device=device)
-        self._free_pages = list(range(count - 1, -1, -1))
+        self._pages = Pages(count)
         self._free_rows = list(range(rows - 1, -1, -1))
         self._rows: dict[int, _Row] = {}
-        self._users: dict[Prefix, int] = {}
 
     @property
     def device(self) -> torch.device:
@@ -88,7 +88,7 @@ class KVCache:
 
     @property
     def free_pages(self) -> int:
-        return len(self._free_pages)
+        return self._pages.free
 
     @property
     def nbytes(self) -> int:
@@ -104,7 +104,7 @@ class KVCache:
             raise CacheFull("every row of the cache is in use")
         row = _Row()
         if prefix is not None:
-            self._users[prefix] += 1
+            self._pages.share(prefix.pages)
             row = _Row(list(prefix.pages), prefix.length, prefix)
         index = self._free_rows.pop()
         self._rows[index] = row
@@ -122,18 +122,20 @@ class KVCache:
         if state.length + count > self.capacity:
             raise CacheFull(f"a row holds {self.capacity} positions, {state.length} + {count} were asked for")
         missing = wanted - len(state.pages)
-        if missing > len(self._free_pages):
-            raise CacheFull(f"{missing} pages are needed, {len(self._free_pages)} of the cache are free")
-        for _ in range(missing):
-            state.pages.append(self._free_pages.pop())
-        return missing > 0
+        if missing <= 0:
+            return False
+        try:
+            state.pages += self._pages.take(missing)
+        except Exhausted as error:
+            raise CacheFull(str(error)) from error
+        return True
 
     def advance(self, row: int, count: int = 1) -> None:
         """Count positions that were appended."""
         self._rows[row].length += count
 
     def truncate(self, row: int, length: int) -> None:
-        """Forget the positions from ``length`` on, as after tokens that were drafted in vain; pages stay with the row."""
+        """Forget the positions from ``length`` on, as after drafting in vain; pages stay with the row."""
         state = self._rows[row]
         if not state.shared <= length <= state.length:
             raise ValueError(f"length must be between {state.shared} and {state.length}, got {length}")
@@ -145,27 +147,21 @@ class KVCache:
         if state.prefix is not None:
             raise ValueError("the row itself begins with a shared prefix")
         used = -(-state.length // self.page_size)
-        self._free_pages += state.pages[used:]
+        self._pages.release(state.pages[used:])
         prefix = Prefix(tuple(state.pages[:used]), state.length)
-        self._users[prefix] = 1
         del self._rows[row]
         self._free_rows.append(row)
         return prefix
 
     def release(self, prefix: Prefix) -> None:
         """The prefix will start no more rows: its pages are free when the last row that begins with it closes."""
-        self._users[prefix] -= 1
-        if not self._users[prefix]:
-            del self._users[prefix]
-            self._free_pages += prefix.pages
+        self._pages.release(prefix.pages)
 
     def close(self, row: int) -> None:
         """Give the row and its own pages back."""
         state = self._rows.pop(row)
         self._free_rows.append(row)
-        self._free_pages += state.pages[len(state.prefix.pages) if state.prefix else 0 :]
-        if state.prefix is not None:
-            self.release(state.prefix)
+        self._pages.release(state.pages)
 
     def batch(self, rows: Sequence[int], size: int | None = None) -> CacheBatch:
         """The rows as tensors, padded to ``size`` (for CUDA graphs of few sizes) with rows that append nothing."""

@@ -59,8 +59,8 @@ def attention_decode(
       ``ceil(shared / page_size)`` entries; the row's own positions begin with the next entry.
     - ``prefix`` ``[B]``: the first positions, which see one another in both directions; the rest is causal.
 
-    ``mask`` ``[B, positions]`` float32 is added to the scores by position of the key; -inf hides it. ``scale`` multiplies
-    ``query . key`` (default: D ** -0.5). A token that sees nothing yields zeros.
+    ``mask`` ``[B, positions]`` float32 is added to the scores by position of the key; -inf hides it. ``scale``
+    multiplies ``query . key`` (default: D ** -0.5). A token that sees nothing yields zeros.
 
     Sums are float32. On the CPU a token's result is the same bit for bit whatever its batch, threads, pages, sharing or
     the number of tokens that came with it. Raises ValueError for wrong shapes, and on the CPU RuntimeError for lengths
@@ -101,7 +101,9 @@ def _check(
     dim = query.shape[-1] if query.dim() == 4 else 0
     if not dim or dim % DIM_STEP or dim > MOST_DIM or query.dtype not in QUERY_TYPES:
         got = f"{query.dtype} {tuple(query.shape)}"
-        raise ValueError(f"query must be [B, T, H, D], D a multiple of 8 up to {MOST_DIM}, of a floating type, got {got}")
+        raise ValueError(
+            f"query must be [B, T, H, D], D a multiple of 8 up to {MOST_DIM}, of a floating type, got {got}"
+        )
     keys = layer.keys
     if keys.dim() != 4 or keys.shape[3] != dim or keys.dtype not in CACHE_TYPES or layer.values.shape != keys.shape:
         got = f"{keys.dtype} {tuple(keys.shape)}, {layer.values.dtype} {tuple(layer.values.shape)}"

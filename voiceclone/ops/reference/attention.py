@@ -26,7 +26,7 @@ def attention_decode(
     scale: float,
     out: Tensor,
 ) -> None:
-    """Append, then attend; see :func:`voiceclone.ops.attention_decode`. Computes in the wider of float32 and query's."""
+    """Append, then attend, in float32 or the query's type if wider; see :func:`voiceclone.ops.attention_decode`."""
     batch, tokens, heads, _ = query.shape
     size, group = keys.shape[2], heads // keys.shape[1]
     none = torch.zeros_like(lengths)
