@@ -54,8 +54,8 @@ class DecoderRows(NamedTuple):
     """What a batch of B rows carries from call to call; ``state``, ``hidden`` and ``seen`` are written.
 
     - ``state`` ``[5, B]`` int32, its lines LENGTH (positions in the cache), POSITION (row of the positional table for
-      the next token), TOKEN (to feed next; -1 where the row was just prefilled), DONE (RUNNING, END, LIMIT, FULL: no room
-      for another token, FAILED: NaN in the logits or a state outside the tables), COUNT (tokens drawn so far);
+      the next token), TOKEN (to feed next; -1 where the row was just prefilled), DONE (RUNNING, END, LIMIT, FULL: no
+      room for another token, FAILED: NaN in the logits or a state outside the tables), COUNT (tokens drawn so far);
     - ``hidden`` ``[B, width]`` float32: after the final norms, what the head predicts from; given by the prefill for
       rows whose TOKEN is -1, else written;
     - ``seen`` ``[B, vocabulary]`` bool: tokens that the repetition penalty falls on; drawn tokens are added;
