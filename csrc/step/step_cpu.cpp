@@ -26,6 +26,12 @@ class Decoder {
     sums_.resize(static_cast<size_t>(cells));
   }
 
+  // Helpers may still read what this owns, for a result that nobody waits for.
+  ~Decoder() { team_.settle(); }
+
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
   void run() {
     std::fill_n(problem_.tokens, problem_.batch * problem_.steps, -1);
     std::fill_n(problem_.logprobs, problem_.batch * problem_.steps, 0.0f);

@@ -76,7 +76,7 @@ void Team::run(const Job& job) {
     state.store(4 * epoch + kDelivered, std::memory_order_relaxed);
   };
   for (;;) {
-    const uint64_t mine = next_.fetch_add(1, std::memory_order_relaxed);
+    const uint64_t mine = next_.fetch_add(1, std::memory_order_acq_rel);
     const int64_t chunk = static_cast<int64_t>(mine & 0xffff);
     if (chunk >= job.chunks) break;
     finish(chunk);
@@ -96,6 +96,10 @@ void Team::run(const Job& job) {
   }
 }
 
+void Team::settle() const {
+  while (computing_.load(std::memory_order_acquire) != 0) sched_yield();
+}
+
 void Team::help(int64_t number) {
   float* buffer = buffers_[static_cast<size_t>(number + 1)].data();
   Job job;
@@ -111,11 +115,13 @@ void Team::help(int64_t number) {
       continue;
     }
     idle = 0;
+    // Before any chunk is taken: who then finds no chunk left to take, also finds this.
+    computing_.fetch_add(1, std::memory_order_acq_rel);
     for (;;) {
       uint64_t mine = next_.load(std::memory_order_relaxed);
       const int64_t chunk = static_cast<int64_t>(mine & 0xffff);
       if (mine >> 16 != epoch || chunk >= job.chunks) break;
-      if (!next_.compare_exchange_weak(mine, mine + 1, std::memory_order_relaxed)) continue;
+      if (!next_.compare_exchange_weak(mine, mine + 1, std::memory_order_acq_rel)) continue;
       job.compute(chunk, buffer);
       std::atomic<uint64_t>& state = chunk_state_[static_cast<size_t>(chunk)];
       uint64_t open = 4 * epoch + kOpen;
@@ -123,6 +129,7 @@ void Team::help(int64_t number) {
       job.commit(chunk, buffer);
       state.store(4 * epoch + kDelivered, std::memory_order_release);
     }
+    computing_.fetch_sub(1, std::memory_order_acq_rel);
     finished = epoch;
   }
 }

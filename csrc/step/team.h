@@ -22,6 +22,9 @@ class Team {
   // Computes and commits all chunks. Leader only.
   void run(const Job& job);
 
+  // Waits until no helper reads a job any more, not even one that came too late to deliver. Leader only, after run().
+  void settle() const;
+
   // Helps until close(). Each helper has its own number, from 0.
   void help(int64_t number);
 
@@ -39,6 +42,7 @@ class Team {
   std::vector<std::atomic<uint64_t>> chunk_state_;  // 4 * epoch + open, committing or done
   alignas(64) std::atomic<uint64_t> epoch_{0};      // odd while a job is being written
   alignas(64) std::atomic<uint64_t> next_{0};       // epoch << 16 | the next chunk nobody has taken
+  alignas(64) std::atomic<int64_t> computing_{0};   // helpers that have taken a chunk, or are about to
   alignas(64) std::atomic<bool> closed_{false};
   std::atomic<uint64_t> words_[kWords] = {};  // the job, which helpers may read while it changes
 };
