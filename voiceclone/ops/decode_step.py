@@ -126,10 +126,9 @@ def decode_step(
             raise ValueError(f"{name} must be contiguous {dtype} {list(sizes)}, got {got}")
         if tensor.device != packed.weights.device:
             raise ValueError(f"{name} must be on the weights' device {packed.weights.device}, got {tensor.device}")
-    sizes = (shape.layers, shape.heads, shape.width // shape.heads)
-    if cache.keys.dim() != 5 or (cache.keys.shape[0], cache.keys.shape[2], cache.keys.shape[4]) != sizes:
-        got = tuple(cache.keys.shape)
-        raise ValueError(f"the cache must be [{sizes[0]}, pages, {sizes[1]}, page_size, {sizes[2]}], got {got}")
+    held, layers, heads, dim = tuple(cache.keys.shape), shape.layers, shape.heads, shape.width // shape.heads
+    if len(held) != 5 or (held[0], held[2], held[4]) != (layers, heads, dim):
+        raise ValueError(f"the cache must be [{layers}, pages, {heads}, page_size, {dim}], got {held}")
     device = packed.weights.device
     found = Steps(
         torch.empty(batch, steps, dtype=torch.int32, device=device),
