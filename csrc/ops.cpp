@@ -27,6 +27,13 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   // x [B, T, C] likewise; `swapped` changes the first half of the channels instead of the second
   // -> [B, T, C] and the log determinant [B] of the direction taken
   m.def("coupling(Tensor x, Tensor lengths, Tensor? condition, Tensor blob, int[] spec, int hidden, bool mean_only, bool swapped, bool reverse) -> (Tensor, Tensor)");
+  // n tokens of a decoder for B rows, n and B by the shape of `tokens`; step/step.h says what a step is and what the
+  // columns of state, settings and rules are, step/layout.h how weights [bytes] uint8 are packed and `shape` counted
+  m.def(
+      "decode_step(Tensor weights, int[] shape, float epsilon, Tensor(a!) keys, Tensor(b!) values, "
+      "Tensor(c!) key_scales, Tensor(d!) value_scales, Tensor pages, Tensor? shared, Tensor(e!) state, "
+      "Tensor(f!) hidden, Tensor(g!) seen, Tensor settings, Tensor rules, Tensor noise, Tensor(h!) tokens, "
+      "Tensor(i!) logprobs, Tensor(j!) hiddens, Tensor(k!) scratch, int stop_after) -> ()");
   m.def("cpu_level() -> str");
   m.def("has_cuda_stream() -> bool");
 }

@@ -61,6 +61,12 @@ def coupling_arguments() -> list[tuple[Any, ...]]:
     ]
 
 
+def packed_weights() -> torch.Tensor:
+    shape = ops.DecoderShape(1, 16, 2, 8, 5, 5, 3)
+    weights = {name: torch.rand(sizes) for name, sizes in shape.tensors().items()}
+    return ops.pack_decoder(shape, weights, "float32").weights
+
+
 #: Arguments that torch's own checks of an op are run with; a new op must add its own here.
 SAMPLES: dict[str, list[tuple[Any, ...]]] = {
     "mas": [
@@ -102,6 +108,29 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
     ],
     "wavenet": wavenet_arguments(),
     "coupling": coupling_arguments(),
+    "decode_step": [
+        (
+            packed_weights(),
+            [1, 16, 2, 8, 5, 5, 3, 0, 0, 0, 0],
+            1e-5,
+            *(torch.zeros(1, 2, 2, 4, 8) for _ in range(2)),
+            torch.zeros(0),
+            torch.zeros(0),
+            torch.arange(2, dtype=torch.int32)[:, None],
+            lengths(0, 0),
+            torch.zeros(5, 2, dtype=torch.int32),
+            torch.zeros(2, 16),
+            torch.zeros(2, 5, dtype=torch.bool),
+            torch.ones(2, 3),
+            torch.zeros(2, 6, dtype=torch.int32),
+            torch.ones(3, 2, 5),
+            torch.zeros(2, 3, dtype=torch.int32),
+            torch.zeros(2, 3),
+            torch.zeros(2, 3, 16),
+            torch.zeros(2, 93),
+            -1,
+        )
+    ],
 }
 
 

@@ -3,6 +3,7 @@
 from voiceclone.ops.reference.attention import attention_decode
 from voiceclone.ops.reference.conv1d import Convolution, conv1d, resblock, upsample
 from voiceclone.ops.reference.coupling import CouplingWeights, coupling
+from voiceclone.ops.reference.decode_step import decode_step
 from voiceclone.ops.reference.mas import mas
 from voiceclone.ops.reference.wavenet import WaveNetWeights, wavenet
 
@@ -13,6 +14,7 @@ __all__ = [
     "attention_decode",
     "conv1d",
     "coupling",
+    "decode_step",
     "mas",
     "resblock",
     "upsample",
