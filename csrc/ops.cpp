@@ -13,8 +13,11 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   m.def("conv1d(Tensor x, Tensor blob, int[] spec, int outputs, float slope, int start, bool tanh) -> Tensor");
   // -> [B, T * rate, outputs]
   m.def("upsample(Tensor x, Tensor blob, int[] spec, int rate, int outputs, float slope) -> Tensor");
-  // x [B, T, C]; layers of each block in depths; paired: each second layer adds the input of the one before -> [B, T, C]
-  m.def("resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int start) -> Tensor");
+  // x [B, T, C]; layers of each block in depths; paired: each second layer adds the input of the one before; the first
+  // `before` and last `after` rows are context only -> [B, T - before - after, C]
+  m.def(
+      "resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int start, int before, "
+      "int after) -> Tensor");
   m.def("cpu_level() -> str");
   m.def("has_cuda_stream() -> bool");
 }

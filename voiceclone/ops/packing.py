@@ -105,6 +105,8 @@ def pack_layers(layers: Sequence[Layer]) -> Packed:
         return start
 
     for layer in layers:
+        if layer.block not in (1, 4) or (layer.block == 4 and layer.weight.shape[2] < 2):
+            raise ValueError(f"block must be 1, or 4 for two taps and more; got {layer.block}")
         if layer.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {layer.dtype!r}")
         weights, constants = pack_layer(layer)
