@@ -18,6 +18,8 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   m.def(
       "resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int start, int before, "
       "int after) -> Tensor");
+  // x [B, T, C], alpha and gain [C], filters [12] -> [B, T, C]
+  m.def("snake(Tensor x, Tensor alpha, Tensor gain, Tensor up, Tensor down) -> Tensor");
   m.def("cpu_level() -> str");
   m.def("has_cuda_stream() -> bool");
 }

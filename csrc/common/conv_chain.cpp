@@ -12,7 +12,7 @@ namespace voiceclone::conv1d {
 namespace {
 
 // What a line gets at once: small enough that the chain's lines and scratch stay in the L2 cache.
-constexpr int64_t kStepBytes = 128 << 10;
+constexpr int64_t kStepBytes = 64 << 10;
 constexpr int64_t kLeastStep = 240;
 
 struct Free {

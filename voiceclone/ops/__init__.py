@@ -4,6 +4,7 @@ from voiceclone.ops._native import NATIVE, NativeStatus
 from voiceclone.ops.conv1d import PackedConv1d, PackedUpsample, conv1d, pack_conv1d, pack_upsample, upsample
 from voiceclone.ops.mas import Alignment, mas
 from voiceclone.ops.resblock import PackedResblock, pack_resblock, resblock
+from voiceclone.ops.snake import snake
 
 __all__ = [
     "Alignment",
@@ -18,6 +19,7 @@ __all__ = [
     "pack_resblock",
     "pack_upsample",
     "resblock",
+    "snake",
     "upsample",
 ]
 

@@ -2,5 +2,6 @@
 
 from voiceclone.ops.reference.conv1d import Convolution, conv1d, resblock, upsample
 from voiceclone.ops.reference.mas import mas
+from voiceclone.ops.reference.snake import snake
 
-__all__ = ["Convolution", "conv1d", "mas", "resblock", "upsample"]
+__all__ = ["Convolution", "conv1d", "mas", "resblock", "snake", "upsample"]
