@@ -97,6 +97,8 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.best = math.inf
+        #: Steps whose gradient was not finite and changed nothing: more than a few mean that the data is broken.
+        self.skipped = 0
         self._stop = False
 
     @property
@@ -118,6 +120,7 @@ class Trainer:
         self.average = load_tensors(checkpoints[-1], "average")
         restore_optimizer(self.optimizer, load_tensors(checkpoints[-1], "optimizer"))
         self.step, self.seconds, self.best = int(state["step"]), float(state["seconds"]), float(state["best"])
+        self.skipped = int(state.get("skipped", 0))
         return True
 
     def run(self, console: Console | None = None) -> Mapping[str, float]:
@@ -158,7 +161,9 @@ class Trainer:
         save_checkpoint(self.folder, self.step, tensors, self._state())
 
     def _state(self) -> dict[str, float]:
-        return {"seconds": self.seconds, "best": self.best, "progress": self.progress}
+        return {
+            "seconds": self.seconds, "best": self.best, "progress": self.progress, "skipped": self.skipped,
+        }  # fmt: skip
 
     def _train_step(self) -> dict[str, float]:
         config = self.config
@@ -174,6 +179,8 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), config.clip_norm)
         if torch.isfinite(norm):
             self.optimizer.step()
+        else:
+            self.skipped += 1
         decay = min(config.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             for key, value in self.task.module.state_dict().items():
@@ -181,9 +188,10 @@ class Trainer:
                     self.average[key].lerp_(value, 1.0 - decay)
                 else:
                     self.average[key].copy_(value)
-        names, values = zip(*losses.items(), strict=True)
-        scalars = torch.stack([value.detach() for value in values]).tolist()
-        return {**dict(zip(names, scalars, strict=True)), "grad_norm": float(norm), "rate": rate}
+        names, tensors = zip(*losses.items(), strict=True)
+        scalars = torch.stack([value.detach() for value in tensors]).tolist()
+        values = dict(zip(names, scalars, strict=True))
+        return {**values, "grad_norm": float(norm), "rate": rate, "skipped": float(self.skipped)}
 
     def _validate(self, writer: SummaryWriter, console: Console) -> Mapping[str, float]:
         module = self.task.module
@@ -199,6 +207,8 @@ class Trainer:
             writer.add_scalar(f"{self.task.name}/valid/{key}", value, self.step)
         text = "  ".join(f"{key} {value:.4f}" for key, value in scores.items())
         console.print(f"{self.task.name} step {self.step} ({self.seconds / 60:.1f} min): {text}")
+        if self.skipped:
+            console.print(f"{self.task.name}: {self.skipped} steps changed nothing, their gradients were not finite")
         if scores["score"] < self.best:
             self.best = scores["score"]
             write_whole(self.folder / "best", {"average": self.average}, {**self._state(), "step": self.step, **scores})
