@@ -13,11 +13,9 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   m.def("conv1d(Tensor x, Tensor blob, int[] spec, int outputs, float slope, int start, bool tanh) -> Tensor");
   // -> [B, T * rate, outputs]
   m.def("upsample(Tensor x, Tensor blob, int[] spec, int rate, int outputs, float slope) -> Tensor");
-  // x [B, T, C]; layers of each block in depths; paired: each second layer adds the input of the one before; the first
-  // `before` and last `after` rows are context only -> [B, T - before - after, C]
-  m.def(
-      "resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int start, int before, "
-      "int after) -> Tensor");
+  // x [B, T, C]; layers of each block in depths; paired: each second layer adds the input of the one before; place holds
+  // the number of row 0, and how many rows at each end are context only -> [B, T - context, C]
+  m.def("resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int[] place) -> Tensor");
   // x [B, T, C], alpha and gain [C], filters [12] -> [B, T, C]
   m.def("snake(Tensor x, Tensor alpha, Tensor gain, Tensor up, Tensor down) -> Tensor");
   m.def("cpu_level() -> str");

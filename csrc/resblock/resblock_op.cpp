@@ -35,8 +35,10 @@ std::vector<std::vector<conv1d::Link>> chains(const std::vector<conv1d::Layer>& 
 
 template <bool kCuda>
 Tensor resblock_on(const Tensor& any, const Tensor& blob, std::vector<int64_t> spec, std::vector<int64_t> depths,
-                   bool paired, double slope, int64_t start, int64_t before, int64_t after) {
+                   bool paired, double slope, std::vector<int64_t> place) {
   const Tensor x = signal("resblock", any);
+  check(place.size() == 3, "resblock: place must hold the first row's number and the rows of context at both ends");
+  const int64_t start = place[0], before = place[1], after = place[2];
   check(before >= 0 && after >= 0 && before + after <= x.size(1), "resblock: ", before, " + ", after,
         " rows of context do not fit into ", x.size(1));
   resblock::Problem problem{};

@@ -86,7 +86,7 @@ def resblock(
     check_device(x, packed.native)
     native = packed.native
     return torch.ops.voiceclone.resblock.default(
-        x, native.blob, native.spec, packed.depths, packed.paired, slope, start, before, after
+        x, native.blob, native.spec, packed.depths, packed.paired, slope, [start, before, after]
     )
 
 
@@ -94,14 +94,6 @@ if NATIVE.loaded:
 
     @torch.library.register_fake("voiceclone::resblock")  # type: ignore[untyped-decorator]
     def _resblock_fake(
-        x: Tensor,
-        blob: Tensor,
-        spec: list[int],
-        depths: list[int],
-        paired: bool,
-        slope: float,
-        start: int,
-        before: int,
-        after: int,
+        x: Tensor, blob: Tensor, spec: list[int], depths: list[int], paired: bool, slope: float, place: list[int]
     ) -> Tensor:
-        return x.new_empty((x.shape[0], x.shape[1] - before - after, x.shape[2]))
+        return x.new_empty((x.shape[0], x.shape[1] - place[1] - place[2], x.shape[2]))
