@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -25,6 +26,15 @@ SHAPES = [(32, (3, 7, 11), (1, 3, 5), True, 1000), (16, (3, 5, 7), (2, 6, 3, 12)
           (40, (11, 3), (5,), True, 333), (8, (5,), (1,), False, 17), (64, (3, 7), (1, 3), True, 0)]  # fmt: skip
 #: Signal to noise in dB of the added part.
 LEAST = {"bfloat16": 40.0, "int8": 30.0}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """torch's own threads wait for each other by spinning, which takes minutes where other processes run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def blocks_of(channels: int, kernels: tuple[int, ...], dilations: tuple[int, ...], paired: bool) -> Blocks:
@@ -92,9 +102,7 @@ def test_batch_pieces_and_threads_change_no_bit(dtype: DType, block: int) -> Non
     x = torch.randn(4, 5000, 24, generator=torch.Generator().manual_seed(2))
     ranges = ranges_of(x[:, :300], blocks, True, block)
     packed = ops.pack_resblock(blocks, paired=True, dtype=dtype, block=block, ranges=ranges)
-    before = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
         whole = ops.resblock(x, packed)
         assert torch.equal(ops.resblock(x[2:3], packed), whole[2:3])
         for begin, end in ((0, 60), (1, 900), (2477, 2481), (4700, 5000)):
@@ -104,7 +112,7 @@ def test_batch_pieces_and_threads_change_no_bit(dtype: DType, block: int) -> Non
         torch.set_num_threads(3)
         assert torch.equal(ops.resblock(x[:1], packed), whole[:1])
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(1)
 
 
 @needs_native
@@ -115,8 +123,6 @@ def test_neighbours_that_are_not_numbers_do_no_harm() -> None:
     x = torch.randn(3, 100, 16, generator=torch.Generator().manual_seed(3))
     wanted = ops.resblock(x, packed)
     x[1] = float("nan")
-    poison = torch.full_like(x, float("nan"))
-    del poison
     got = ops.resblock(x, packed)
     assert got[1].isnan().all()
     assert torch.equal(got[::2], wanted[::2])
@@ -127,6 +133,7 @@ def test_neighbours_that_are_not_numbers_do_no_harm() -> None:
 def test_lesser_machines(level: str) -> None:
     """The same tests in a process that was told to use less than this processor has."""
     environment = {**os.environ, **({"VOICECLONE_NATIVE": "off"} if level == "off" else {"VOICECLONE_CPU": level})}
+    environment["OMP_NUM_THREADS"] = "1"
     arguments = ["-q", "-x", "-p", "no:cacheprovider", "-k", "not lesser and not wrong", __file__]
     command = [sys.executable, "-m", "pytest", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -145,7 +152,9 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="a weight must be"):
         ops.pack_resblock([[(torch.zeros(8, 16, 3), None, 1)]], paired=False)
     with pytest.raises(ValueError, match="1 ranges for 2"):
-        ops.pack_resblock(blocks, paired=True, dtype="int8", ranges=ranges_of(torch.ones(1, 9, 16), blocks, True, 4)[:1])
+        ops.pack_resblock(
+            blocks, paired=True, dtype="int8", ranges=ranges_of(torch.ones(1, 9, 16), blocks, True, 4)[:1]
+        )
 
 
 @pytest.mark.gpu

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,6 +16,15 @@ from voiceclone.ops import reference
 
 needs_native = pytest.mark.skipif(not ops.describe().loaded, reason="native kernels were not built")
 SHAPES = [(1, 5), (2, 16), (3, 17), (31, 32), (32, 16), (33, 40), (1000, 24), (0, 3), (65, 1)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """torch's own threads wait for each other by spinning, which takes minutes where other processes run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def arguments(time: int, channels: int, batch: int = 2, size: float = 1.0) -> tuple[Tensor, ...]:
@@ -42,15 +52,13 @@ def test_large_angles() -> None:
 
 def test_batch_and_threads_change_no_bit() -> None:
     values = arguments(5000, 24, batch=3)
-    before = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
         whole = ops.snake(*values)
         assert torch.equal(ops.snake(values[0][1:2], *values[1:]), whole[1:2])
         torch.set_num_threads(3)
         assert torch.equal(ops.snake(values[0][:1], *values[1:]), whole[:1])
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(1)
 
 
 @needs_native
@@ -58,6 +66,7 @@ def test_batch_and_threads_change_no_bit() -> None:
 def test_lesser_machines(level: str) -> None:
     """The same tests in a process that was told to use less than this processor has."""
     environment = {**os.environ, **({"VOICECLONE_NATIVE": "off"} if level == "off" else {"VOICECLONE_CPU": level})}
+    environment["OMP_NUM_THREADS"] = "1"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "not lesser", __file__]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stdout[-2000:]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from voiceclone import ops
 from voiceclone.nn.hifigan import END_TAPS, LAST_SLOPE, SLOPE, Generator, ResBlock1, ResBlock2, check_inputs
@@ -89,7 +88,8 @@ class PackedGenerator:
         ends: DType = "bfloat16" if dtype == "int8" else dtype
         self.pre = ops.pack_conv1d(generator.conv_pre.weight, generator.conv_pre.bias, dtype=ends, block=1)
         self.post = ops.pack_conv1d(generator.conv_post.weight, generator.conv_post.bias, dtype=ends, block=1)
-        self.cond = generator.cond
+        cond = generator.cond
+        self.cond = None if cond is None else ops.pack_conv1d(cond.weight, cond.bias)
         self.stages: list[Stage] = []
         count = len(config.kernels)
         for n, (up, rate) in enumerate(zip(generator.ups, config.rates, strict=True)):
@@ -134,7 +134,7 @@ class PackedGenerator:
         x = cut(ops.conv1d(x, self.pre), at, outputs[0])
         at = outputs[0]
         if self.cond is not None and speaker is not None:
-            x = x + functional.linear(speaker.float(), self.cond.weight[:, :, 0], self.cond.bias)[:, None]
+            x = x + ops.conv1d(speaker[:, None].float(), self.cond)
         for n, stage in enumerate(self.stages):
             rate = stage.up.rate
             x = ops.upsample(x, stage.up, slope=SLOPE)

@@ -123,9 +123,7 @@ def usable(device: torch.device) -> bool:
 def pack_for(device: torch.device, layers: list[packing.Layer]) -> Packed:
     """Packed on ``device``; CUDA's kernels are direct and float32 whatever the layers ask for."""
     if device.type != "cpu":
-        layers = [
-            packing.Layer(layer.weight, layer.bias, layer.dilation, layer.left, "float32", 1) for layer in layers
-        ]
+        layers = [packing.Layer(layer.weight, layer.bias, layer.dilation, layer.left, "float32", 1) for layer in layers]
     packed = packing.pack_layers(layers)
     return Packed(packed.blob.to(device), packed.spec)
 
