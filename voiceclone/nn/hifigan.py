@@ -97,9 +97,9 @@ class ResBlock2(nn.Module):
 
 
 class Generator(nn.Module):
-    """Frames to samples in plain torch, trainable; the attributes have upstream's names, so its weights load as they are.
+    """Frames to samples in plain torch, trainable; the attributes have upstream's names, so its weights load.
 
-    Inference runs faster on :class:`voiceclone.nn.hifigan_inference.PackedGenerator`, made by :meth:`pack`.
+    Inference runs faster on :class:`voiceclone.nn.hifigan_inference.PackedGenerator`.
     """
 
     def __init__(self, config: GeneratorConfig, weight_norm: bool = False) -> None:

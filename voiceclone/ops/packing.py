@@ -1,4 +1,4 @@
-"""Lays convolution weights out as csrc/common/conv1d.h reads them: float32, bfloat16 or int8, direct or blocks of four."""
+"""Lays convolution weights out as csrc/common/conv1d.h reads them: three types, direct or in blocks of four."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def nine_inputs() -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Smallest and largest value of a layer's activated inputs, as sums ``[points, in]`` of blocks of four or as they are."""
+    """Least and greatest of a layer's activated inputs ``[points, in]``: sums in blocks of four, or themselves."""
 
     low: Tensor
     high: Tensor

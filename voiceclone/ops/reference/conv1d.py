@@ -23,7 +23,7 @@ def conv1d(x: Tensor, convolution: Convolution, slope: float, tanh: bool = False
 
 
 def resblock(x: Tensor, blocks: Sequence[Sequence[Convolution]], paired: bool, slope: float) -> Tensor:
-    """Mean of residual blocks over one ``x`` ``[B, T, C]``; each adds a convolution, or a pair of them, after another."""
+    """Mean of residual blocks over ``x`` ``[B, T, C]``; each adds one convolution, or pair of them, after another."""
     total = None
     for block in blocks:
         y = x
@@ -39,7 +39,7 @@ def resblock(x: Tensor, blocks: Sequence[Sequence[Convolution]], paired: bool, s
 
 
 def upsample(x: Tensor, weight: Tensor, bias: Tensor | None, rate: int, slope: float) -> Tensor:
-    """``x`` ``[B, T, in]`` through leaky ReLU and a transposed convolution ``[in, out, taps]`` -> ``[B, T * rate, out]``."""
+    """``x`` ``[B, T, in]`` through leaky ReLU and a transposed convolution ``[in, out, taps]``: ``rate`` times the rows."""
     if x.shape[1] == 0:
         return x.new_zeros(x.shape[0], 0, weight.shape[1])
     padding = (weight.shape[2] - rate) // 2
