@@ -22,8 +22,14 @@ needs_native = pytest.mark.skipif(not NATIVE, reason="native kernels were not bu
 Blocks = list[list[Convolution]]
 
 #: Channels, kernels, dilations, paired, rows.
-SHAPES = [(32, (3, 7, 11), (1, 3, 5), True, 1000), (16, (3, 5, 7), (2, 6, 3, 12), False, 700),
-          (20, (3,), (1, 3), True, 1), (40, (11, 3), (5,), True, 333), (8, (5,), (1,), False, 17), (64, (3, 7), (1, 3), True, 0)]  # fmt: skip
+SHAPES = [
+    (32, (3, 7, 11), (1, 3, 5), True, 1000),
+    (16, (3, 5, 7), (2, 6, 3, 12), False, 700),
+    (20, (3,), (1, 3), True, 1),
+    (40, (11, 3), (5,), True, 333),
+    (8, (5,), (1,), False, 17),
+    (64, (3, 7), (1, 3), True, 0),
+]
 #: Signal to noise in dB of the added part.
 LEAST = {"bfloat16": 40.0, "int8": 30.0}
 

@@ -102,7 +102,8 @@ class PackedGenerator:
                 ranges=[input_range_of for conv in layers if (input_range_of := known(conv)) is not None] or None,
             )
             reaches = [[reach_of(conv, dtype) for conv in chain] for chain in chains]
-            padding = up.padding[0]
+            assert isinstance(up, nn.ConvTranspose1d)
+            padding = int(up.padding[0])
             up_reach = (-((up.kernel_size[0] - 1 - padding) // rate), (rate - 1 + padding) // rate)
             upsample = ops.pack_upsample(up.weight, up.bias, rate, dtype=ends)
             self.stages.append(Stage(upsample, packed, reaches, up_reach))

@@ -127,7 +127,7 @@ def pack_layer(layer: Layer) -> tuple[Tensor, Tensor]:
     # [out, in, piece, tap of the piece], zeros where there is no tap, input or output
     weight = torch.zeros(padded(outputs), padded(inputs), pieces * layer.block, dtype=torch.float64)
     weight[:outputs, :inputs, :taps] = layer.weight.detach().cpu().double()
-    weight = weight.unflatten(2, (pieces, layer.block))
+    weight = weight.view(*weight.shape[:2], pieces, layer.block)
     # [point, piece, in, out]
     points = torch.einsum("oipt,nt->npio", weight, nine_taps()) if layer.block == 4 else weight.permute(3, 2, 1, 0)
     bias = torch.zeros(padded(outputs))

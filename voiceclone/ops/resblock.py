@@ -85,9 +85,9 @@ def resblock(
         return reference.resblock(x, packed.plain, packed.paired, slope)[:, before : x.shape[1] - after]
     check_device(x, packed.native)
     native = packed.native
-    return torch.ops.voiceclone.resblock.default(
+    y: Tensor = torch.ops.voiceclone.resblock.default(
         x, native.blob, native.spec, packed.depths, packed.paired, slope, [start, before, after]
-    )
+    )    return y
 
 
 if NATIVE.loaded:

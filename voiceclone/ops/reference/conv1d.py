@@ -39,7 +39,7 @@ def resblock(x: Tensor, blocks: Sequence[Sequence[Convolution]], paired: bool, s
 
 
 def upsample(x: Tensor, weight: Tensor, bias: Tensor | None, rate: int, slope: float) -> Tensor:
-    """``x`` ``[B, T, in]`` through leaky ReLU and a transposed convolution ``[in, out, taps]``: ``rate`` times the rows."""
+    """``x`` ``[B, T, in]`` through leaky ReLU and a transposed convolution ``[in, out, taps]`` of stride ``rate``."""
     if x.shape[1] == 0:
         return x.new_zeros(x.shape[0], 0, weight.shape[1])
     padding = (weight.shape[2] - rate) // 2
