@@ -87,7 +87,8 @@ def resblock(
     native = packed.native
     y: Tensor = torch.ops.voiceclone.resblock.default(
         x, native.blob, native.spec, packed.depths, packed.paired, slope, [start, before, after]
-    )    return y
+    )
+    return y
 
 
 if NATIVE.loaded:
