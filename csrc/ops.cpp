@@ -19,8 +19,11 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   m.def("conv1d(Tensor x, Tensor blob, int[] spec, int outputs, float slope, int start, bool tanh) -> Tensor");
   // -> [B, T * rate, outputs]
   m.def("upsample(Tensor x, Tensor blob, int[] spec, int rate, int outputs, float slope) -> Tensor");
-  // x [B, T, C]; layers of each block in depths; paired: each second layer adds the input of the one before -> [B, T, C]
-  m.def("resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int start) -> Tensor");
+  // x [B, T, C]; layers of each block in depths; paired: each second layer adds the input of the one before; place holds
+  // the number of row 0, and how many rows at each end are context only -> [B, T - context, C]
+  m.def("resblock(Tensor x, Tensor blob, int[] spec, int[] depths, bool paired, float slope, int[] place) -> Tensor");
+  // x [B, T, C], alpha and gain [C], filters [12] -> [B, T, C]
+  m.def("snake(Tensor x, Tensor alpha, Tensor gain, Tensor up, Tensor down) -> Tensor");
   // x [B, T, H] float32 of any strides, lengths [B] int32, condition [B, 1 or T, layers * 2 * H] float32 or none, weights
   // as voiceclone/ops/packing.py lays them out -> [B, T, H], zeros past the end
   m.def("wavenet(Tensor x, Tensor lengths, Tensor? condition, Tensor blob, int[] spec) -> Tensor");

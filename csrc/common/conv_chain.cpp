@@ -12,7 +12,7 @@ namespace voiceclone::conv1d {
 namespace {
 
 // What a line gets at once: small enough that the chain's lines and scratch stay in the L2 cache.
-constexpr int64_t kStepBytes = 128 << 10;
+constexpr int64_t kStepBytes = 64 << 10;
 constexpr int64_t kLeastStep = 240;
 
 struct Free {
@@ -32,7 +32,7 @@ int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 // Rows [base, end) of one layer's result, or of the input; older rows make place for newer ones.
 struct Line {
-  int64_t channels = 0, capacity = 0;
+  int64_t channels = 0;
   int64_t need_begin = 0, need_end = 0;  // rows that any layer will ever read
   int64_t base = 0, end = 0;
   std::unique_ptr<float, Free> data;
@@ -41,15 +41,14 @@ struct Line {
 
   void open(int64_t width, int64_t rows) {
     channels = width;
-    capacity = rows;
     base = end = need_begin;
     data = allocate<float>(rows * width);
   }
 
-  // Makes place for `rows` more; those before `keep` may go.
-  void reserve(int64_t rows, int64_t keep) {
-    if (end - base + rows <= capacity) return;
+  // Drops the rows before `keep`, so that as little memory is touched as can be.
+  void drop(int64_t keep) {
     keep = std::clamp(keep, base, end);
+    if (keep == base) return;
     std::memmove(data.get(), row(keep), static_cast<size_t>((end - keep) * channels) * sizeof(float));
     base = keep;
   }
@@ -133,7 +132,7 @@ class Pass {
   void feed() {
     Line& line = lines_[0];
     const int64_t to = std::min(line.need_end, line.end + step_);
-    line.reserve(to - line.end, keep(0));
+    line.drop(keep(0));
     const int64_t first = std::clamp(signal_.start, line.end, to);
     const int64_t last = std::clamp(signal_.start + signal_.time, first, to);
     line.zero(line.end, first);
@@ -156,7 +155,7 @@ class Pass {
     if (link.residual >= 0) last = std::min(last, floor_div(lines_[static_cast<size_t>(link.residual)].end, span));
     const int64_t first = next_[n];
     if (last <= first) return;
-    out.reserve((last - first) * span, keep(n + 1));
+    out.drop(keep(n + 1));
     // Superblocks that lie outside the signal are zeros whatever the layer says.
     const int64_t inside = std::clamp(floor_div(signal_.start, span), first, last);
     const int64_t beyond = std::clamp(ceil_div(signal_.start + signal_.time, span), inside, last);
@@ -218,7 +217,7 @@ const char* parse_layer(const int64_t* fields, const uint8_t* blob, int64_t byte
     if (channels < kLanes || channels % kLanes != 0 || channels > kMost) return "has channels that are not padded";
   }
   if (layer->taps < 1 || layer->taps > 4096 || layer->dilation < 1 || layer->dilation > 4096) return "has a wrong shape";
-  if (layer->block != 1 && layer->block != kBlock) return "has an unknown block";
+  if (layer->block != 1 && (layer->block != kBlock || layer->taps < 2)) return "has a wrong block";
   if (layer->left < 0 || layer->left > layer->taps * layer->dilation) return "starts too far to the left";
   const int64_t weights = fields[7], constants = fields[8];
   const int64_t floats = layer->out + (layer->type == Type::int8 ? 2 * layer->points() * (layer->in + layer->out) : 0);

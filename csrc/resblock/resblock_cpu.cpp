@@ -9,7 +9,7 @@ namespace {
 class Mean final : public conv1d::Sink {
  public:
   Mean(const Problem& problem, int64_t sample)
-      : y_(problem.y + (sample * problem.time - problem.start) * problem.channels),
+      : y_(problem.y + (sample * problem.rows - problem.before - problem.start) * problem.channels),
         channels_(problem.channels),
         count_(problem.blocks.size()) {}
 
@@ -42,9 +42,10 @@ void run_cpu(const Problem& problem, int64_t sample, int64_t begin, int64_t end)
   signal.time = problem.time;
   signal.channels = problem.channels;
   signal.slope = problem.slope;
+  const int64_t first = problem.start + problem.before;
   Mean mean(problem, sample);
   for (const std::vector<conv1d::Link>& block : problem.blocks) {
-    conv1d::run_chain(block, signal, problem.start + begin, problem.start + end, mean);
+    conv1d::run_chain(block, signal, first + begin, first + end, mean);
     mean.next();
   }
 }

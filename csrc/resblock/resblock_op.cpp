@@ -35,11 +35,17 @@ std::vector<std::vector<conv1d::Link>> chains(const std::vector<conv1d::Layer>& 
 
 template <bool kCuda>
 Tensor resblock_on(const Tensor& any, const Tensor& blob, std::vector<int64_t> spec, std::vector<int64_t> depths,
-                   bool paired, double slope, int64_t start) {
+                   bool paired, double slope, std::vector<int64_t> place) {
   const Tensor x = signal("resblock", any);
+  check(place.size() == 3, "resblock: place must hold the first row's number and the rows of context at both ends");
+  const int64_t start = place[0], before = place[1], after = place[2];
+  check(before >= 0 && after >= 0 && before + after <= x.size(1), "resblock: ", before, " + ", after,
+        " rows of context do not fit into ", x.size(1));
   resblock::Problem problem{};
   problem.blocks = chains(parse_layers("resblock", x, blob, spec), depths, paired, x.size(2));
-  Tensor y = rows_like(x, x.size(1), x.size(2));
+  problem.before = before;
+  problem.rows = x.size(1) - before - after;
+  Tensor y = rows_like(x, kCuda ? x.size(1) : problem.rows, x.size(2));
   problem.x = x.const_data_ptr<float>();
   problem.y = y.mutable_data_ptr<float>();
   problem.batch = x.size(0);
@@ -54,10 +60,10 @@ Tensor resblock_on(const Tensor& any, const Tensor& blob, std::vector<int64_t> s
     const char* error = resblock::run_cuda(problem, workspace.mutable_data_ptr<float>(),
                                            current_cuda_stream(x.get_device_index()));
     check(error == nullptr, "resblock: the CUDA kernel was not launched: ", error == nullptr ? "" : error);
-    return y;
+    return torch::stable::contiguous(torch::stable::narrow(y, 1, before, problem.rows));
   }
 #endif
-  over_rows(problem.batch, problem.time, [&](int64_t sample, int64_t begin, int64_t end) {
+  over_rows(problem.batch, problem.rows, [&](int64_t sample, int64_t begin, int64_t end) {
     resblock::run_cpu(problem, sample, begin, end);
   });
   return y;

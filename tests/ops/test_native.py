@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from voiceclone import ops
-from voiceclone.ops import _native, reference
+from voiceclone.ops import _native, packing, reference
 
 sys.path.insert(0, str(Path(__file__).parent))
 from wavenet_cases import random_weights
@@ -65,6 +65,11 @@ def packed_weights() -> torch.Tensor:
     shape = ops.DecoderShape(1, 16, 2, 8, 5, 5, 3)
     weights = {name: torch.rand(sizes) for name, sizes in shape.tensors().items()}
     return ops.pack_decoder(shape, weights, "float32").weights
+
+
+def packed(*layers: packing.Layer) -> tuple[torch.Tensor, list[int]]:
+    made = packing.pack_layers(layers)
+    return made.blob, made.spec
 
 
 #: Arguments that torch's own checks of an op are run with; a new op must add its own here.
@@ -131,6 +136,16 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
             -1,
         )
     ],
+    "conv1d": [
+        (torch.randn(2, 9, 5), *packed(packing.Layer(torch.randn(4, 5, 3), None)), 4, 0.1, 0, False),
+        (torch.randn(1, 0, 5), *packed(packing.Layer(torch.randn(4, 5, 3), None, block=4)), 4, 1.0, 7, True),
+    ],
+    "upsample": [(torch.randn(2, 9, 5), *packed(packing.Layer(torch.randn(12, 5, 3), None)), 3, 4, 0.1)],
+    "resblock": [
+        (torch.randn(2, 9, 4), *packed(*[packing.Layer(torch.randn(4, 4, 3), None)] * 4), [2, 2], True, 0.1, [0, 0, 0]),
+        (torch.randn(2, 9, 4), *packed(packing.Layer(torch.randn(4, 4, 3), None)), [1], False, 0.1, [5, 2, 3]),
+    ],
+    "snake": [(torch.randn(2, 9, 4), torch.rand(4), torch.rand(4), torch.rand(12), torch.rand(12))],
 }
 
 

@@ -14,6 +14,8 @@ from torch.nn.utils import parametrizations
 #: Of every leaky ReLU but the last one, which has torch's default.
 SLOPE = 0.1
 LAST_SLOPE = 0.01
+#: Taps of the first and the last convolution.
+END_TAPS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +97,16 @@ class ResBlock2(nn.Module):
 
 
 class Generator(nn.Module):
-    """Frames to samples in plain torch, trainable; the attributes have upstream's names, so its weights load as they are.
+    """Frames to samples in plain torch, trainable; the attributes have upstream's names, so its weights load.
 
-    Inference runs faster on :class:`voiceclone.nn.hifigan_inference.PackedGenerator`, made by :meth:`pack`.
+    Inference runs faster on :class:`voiceclone.nn.hifigan_inference.PackedGenerator`.
     """
 
     def __init__(self, config: GeneratorConfig, weight_norm: bool = False) -> None:
         """``weight_norm`` parametrises the upsamplings and residual blocks as upstream trains them."""
         super().__init__()
         self.config = config
-        self.conv_pre = same_conv1d(config.inputs, config.channels, 7)
+        self.conv_pre = same_conv1d(config.inputs, config.channels, END_TAPS)
         self.ups = nn.ModuleList()
         self.resblocks = nn.ModuleList()
         block = ResBlock1 if config.resblock == "1" else ResBlock2
@@ -113,7 +115,7 @@ class Generator(nn.Module):
             self.ups.append(nn.ConvTranspose1d(2 * channels, channels, kernel, rate, padding=(kernel - rate) // 2))
             for size, dilations in zip(config.kernels, config.dilations, strict=True):
                 self.resblocks.append(block(channels, size, dilations))
-        self.conv_post = same_conv1d(config.stage_channels(len(config.rates) - 1), 1, 7, bias=config.post_bias)
+        self.conv_post = same_conv1d(config.stage_channels(len(config.rates) - 1), 1, END_TAPS, bias=config.post_bias)
         self.cond = nn.Conv1d(config.speaker, config.channels, 1) if config.speaker else None
         for part in (self.ups, self.resblocks):
             part.apply(initialise)

@@ -11,6 +11,7 @@ from voiceclone.ops.pack import DecoderShape, PackedDecoder, pack_decoder, unpac
 from voiceclone.ops.reference import CouplingWeights, WaveNetWeights
 from voiceclone.ops.resblock import PackedResblock, pack_resblock, resblock
 from voiceclone.ops.sampling import Sampling, SamplingRows, sampling_rows
+from voiceclone.ops.snake import snake
 from voiceclone.ops.wavenet import PackedWaveNet, pack_wavenet, wavenet
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "pack_wavenet",
     "resblock",
     "sampling_rows",
+    "snake",
     "unpack_decoder",
     "upsample",
     "wavenet",

@@ -85,7 +85,8 @@ def conv1d(x: Tensor, packed: PackedConv1d, *, slope: float = 1.0, tanh: bool = 
         return reference.conv1d(x, packed.plain, slope, tanh)
     check_device(x, packed.native)
     native = packed.native
-    return torch.ops.voiceclone.conv1d.default(x, native.blob, native.spec, packed.outputs, slope, start, tanh)
+    y: Tensor = torch.ops.voiceclone.conv1d.default(x, native.blob, native.spec, packed.outputs, slope, start, tanh)
+    return y
 
 
 def upsample(x: Tensor, packed: PackedUpsample, *, slope: float = 1.0) -> Tensor:
@@ -96,7 +97,8 @@ def upsample(x: Tensor, packed: PackedUpsample, *, slope: float = 1.0) -> Tensor
         return reference.upsample(x, *packed.plain, packed.rate, slope)
     check_device(x, packed.native)
     native = packed.native
-    return torch.ops.voiceclone.upsample.default(x, native.blob, native.spec, packed.rate, packed.outputs, slope)
+    y: Tensor = torch.ops.voiceclone.upsample.default(x, native.blob, native.spec, packed.rate, packed.outputs, slope)
+    return y
 
 
 def upsample_layer(weight: Tensor, bias: Tensor | None, rate: int, dtype: DType, range: Range | None) -> packing.Layer:

@@ -1,4 +1,4 @@
-"""Lays convolution weights out as csrc/common/conv1d.h reads them: float32, bfloat16 or int8, direct or blocks of four."""
+"""Lays convolution weights out as csrc/common/conv1d.h reads them: three types, direct or in blocks of four."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def nine_inputs() -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Smallest and largest value of a layer's activated inputs, as sums ``[points, in]`` of blocks of four or as they are."""
+    """Least and greatest of a layer's activated inputs ``[points, in]``: sums in blocks of four, or themselves."""
 
     low: Tensor
     high: Tensor
@@ -105,6 +105,8 @@ def pack_layers(layers: Sequence[Layer]) -> Packed:
         return start
 
     for layer in layers:
+        if layer.block not in (1, 4) or (layer.block == 4 and layer.weight.shape[2] < 2):
+            raise ValueError(f"block must be 1, or 4 for two taps and more; got {layer.block}")
         if layer.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {layer.dtype!r}")
         weights, constants = pack_layer(layer)
@@ -125,7 +127,7 @@ def pack_layer(layer: Layer) -> tuple[Tensor, Tensor]:
     # [out, in, piece, tap of the piece], zeros where there is no tap, input or output
     weight = torch.zeros(padded(outputs), padded(inputs), pieces * layer.block, dtype=torch.float64)
     weight[:outputs, :inputs, :taps] = layer.weight.detach().cpu().double()
-    weight = weight.unflatten(2, (pieces, layer.block))
+    weight = weight.view(*weight.shape[:2], pieces, layer.block)
     # [point, piece, in, out]
     points = torch.einsum("oipt,nt->npio", weight, nine_taps()) if layer.block == 4 else weight.permute(3, 2, 1, 0)
     bias = torch.zeros(padded(outputs))

@@ -67,27 +67,34 @@ def pack_resblock(
     return PackedResblock(channels, paired, depths, pack_for(device, packable), None)
 
 
-def resblock(x: Tensor, packed: PackedResblock, *, slope: float = 0.1, start: int = 0) -> Tensor:
-    """Mean of the residual blocks over ``x`` ``[B, T, C]`` float32 -> ``[B, T, C]``.
+def resblock(
+    x: Tensor, packed: PackedResblock, *, slope: float = 0.1, start: int = 0, context: tuple[int, int] = (0, 0)
+) -> Tensor:
+    """Mean of the residual blocks over ``x`` ``[B, T, C]`` float32 -> ``[B, T, C]``, less the rows of ``context``.
 
     ``slope`` is that of the leaky ReLU before each convolution. ``start`` is the number of the first row where a signal
-    is given in pieces: rows that see the same inputs then get the same bits whatever the piece.
+    is given in pieces: rows that see the same inputs then get the same bits whatever the piece. The first and last
+    ``context`` rows are only looked at.
     """
     check_signal(x, packed.channels)
+    before, after = context
+    if min(context) < 0 or before + after > x.shape[1]:
+        raise ValueError(f"context {context} does not fit into {x.shape[1]} rows")
     if packed.native is None:
         assert packed.plain is not None
-        return reference.resblock(x, packed.plain, packed.paired, slope)
+        return reference.resblock(x, packed.plain, packed.paired, slope)[:, before : x.shape[1] - after]
     check_device(x, packed.native)
     native = packed.native
-    return torch.ops.voiceclone.resblock.default(
-        x, native.blob, native.spec, packed.depths, packed.paired, slope, start
+    y: Tensor = torch.ops.voiceclone.resblock.default(
+        x, native.blob, native.spec, packed.depths, packed.paired, slope, [start, before, after]
     )
+    return y
 
 
 if NATIVE.loaded:
 
     @torch.library.register_fake("voiceclone::resblock")  # type: ignore[untyped-decorator]
     def _resblock_fake(
-        x: Tensor, blob: Tensor, spec: list[int], depths: list[int], paired: bool, slope: float, start: int
+        x: Tensor, blob: Tensor, spec: list[int], depths: list[int], paired: bool, slope: float, place: list[int]
     ) -> Tensor:
-        return x.new_empty(x.shape)
+        return x.new_empty((x.shape[0], x.shape[1] - place[1] - place[2], x.shape[2]))

@@ -5,6 +5,7 @@ from voiceclone.ops.reference.conv1d import Convolution, conv1d, resblock, upsam
 from voiceclone.ops.reference.coupling import CouplingWeights, coupling
 from voiceclone.ops.reference.decode_step import decode_step
 from voiceclone.ops.reference.mas import mas
+from voiceclone.ops.reference.snake import snake
 from voiceclone.ops.reference.wavenet import WaveNetWeights, wavenet
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "decode_step",
     "mas",
     "resblock",
+    "snake",
     "upsample",
     "wavenet",
 ]
