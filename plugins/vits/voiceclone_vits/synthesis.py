@@ -47,6 +47,8 @@ class Prior(NamedTuple):
     mask: Tensor
 
 
+#: Frames ``[B, F, C]`` and speaker vectors ``[B, gin]`` to samples ``[B, F * hop]``: ``Vits.dec``, or its packed form.
+Decoder = Callable[[Tensor, "Tensor | None"], Tensor]
 #: Gives ``[B, channels, steps]`` of a normal distribution, the row's own whatever its batch.
 Draw = Callable[[Tensor], Tensor]
 
@@ -102,21 +104,24 @@ def expand(planned: Planned, controls: Controls, noise: Draw) -> Prior:
     return Prior(index.masked_fill(~spoken[:, 0], -1), m, logs, z_p, mask)
 
 
-def decode(net: Vits, z: Tensor, frames: Tensor, g: Tensor | None, *, leak: bool = False) -> list[Tensor]:
+def decode(
+    net: Vits, z: Tensor, frames: Tensor, g: Tensor | None, *, decoder: Decoder | None = None, leak: bool = False
+) -> list[Tensor]:
     """Latents ``[B, C, F]`` of ``frames`` ``[B]`` -> samples ``[frames * hop]`` of each row.
 
     Rows are decoded one by one: padding behind a row would sound through the decoder's biases into its last frames.
     ``leak`` decodes the padded batch as the originals do, which is what their recorded outputs hold; every row then has
-    the length of the longest.
+    the length of the longest. ``decoder`` stands in for the module's own: its packed form.
     """
     vector = None if g is None else g[:, :, 0]
+    decoder = decoder or net.dec
     if leak:
         masked = z * sequence_mask(frames.clamp_max(z.shape[2]), z.shape[2])
-        return list(net.dec(masked.transpose(1, 2), vector))
+        return list(decoder(masked.transpose(1, 2), vector))
     rows = []
     for row, count in enumerate(frames.clamp_max(z.shape[2]).tolist()):
         speaker = None if vector is None else vector[row : row + 1]
-        rows.append(net.dec(z[row : row + 1, :, :count].transpose(1, 2), speaker)[0])
+        rows.append(decoder(z[row : row + 1, :, :count].transpose(1, 2), speaker)[0])
     return rows
 
 
@@ -130,8 +135,9 @@ class Converted(NamedTuple):
 
 
 def convert(
-    net: Vits, spectrogram: Tensor, frames: Tensor, source: Tensor, target: Tensor, noise: Draw, *, leak: bool = False
-) -> Converted:
+    net: Vits, spectrogram: Tensor, frames: Tensor, source: Tensor, target: Tensor, noise: Draw, *,
+    decoder: Decoder | None = None, leak: bool = False,
+) -> Converted:  # fmt: skip
     """Speech ``[B, bins, F]`` of one speaker said by another: numbers ``[B]`` or vectors ``[B, gin]`` of both."""
     g_source, g_target = net.speaker(source), net.speaker(target)
     mask = sequence_mask(frames, spectrogram.shape[2])
@@ -139,4 +145,4 @@ def convert(
     z = net.enc_q(spectrogram, mask, g_source, drawn).z
     z_p = net.flow(z, mask, g_source)
     z_hat = net.flow(z_p, mask, g_target, reverse=True)
-    return Converted(z, z_p, z_hat, decode(net, z_hat, frames, g_target, leak=leak))
+    return Converted(z, z_p, z_hat, decode(net, z_hat, frames, g_target, decoder=decoder, leak=leak))
