@@ -15,7 +15,7 @@ def flow_context(config: FlowConfig) -> int | None:
     """Frames on either side of a frame that its latent depends on; None where that is the whole utterance."""
     if config.kind is not FlowKind.WAVENET:
         return None
-    return config.flows * sum(config.kernel_size // 2 * config.dilation**layer for layer in range(config.layers))
+    return int(config.flows * sum(config.kernel_size // 2 * config.dilation**layer for layer in range(config.layers)))
 
 
 class LatentStream:

@@ -38,9 +38,9 @@ class Planned(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """By frame: ``index`` ``[B, F]`` of its token (-1: none); ``m``, ``logs`` and a draw ``z_p`` ``[B, C, F]``."""
+    """By frame: ``tokens`` ``[B, F]`` (-1: none); ``m``, ``logs`` and a draw ``z_p`` ``[B, C, F]``."""
 
-    index: Tensor
+    tokens: Tensor
     m: Tensor
     logs: Tensor
     z_p: Tensor

@@ -200,7 +200,7 @@ def _inference(
     _durations(planned.w, io, "w_ceil", facts, report)
     prior = expand(planned, controls, _given(io, "noise_prior"))
     tokens = torch.arange(io["x"].shape[1], device=io["x"].device)
-    attn = (prior.index[:, :, None] == tokens).float()
+    attn = (prior.tokens[:, :, None] == tokens).float()
     attn = attn.transpose(1, 2) if text_major else attn[:, None]
     report.exact("attn", attn.reshape(io["attn"].shape), io["attn"])
     report.exact("y_mask", prior.mask, io["y_mask"])
