@@ -49,16 +49,18 @@ class Prior(NamedTuple):
 
 #: Frames ``[B, F, C]`` and speaker vectors ``[B, gin]`` to samples ``[B, F * hop]``: ``Vits.dec``, or its packed form.
 Decoder = Callable[[Tensor, "Tensor | None"], Tensor]
-#: Gives ``[B, channels, steps]`` of a normal distribution, the row's own whatever its batch.
-Draw = Callable[[Tensor], Tensor]
+#: (a tensor ``[B, channels, steps]``, steps of each row ``[B]``) -> as much of a normal distribution.
+Draw = Callable[[Tensor, Tensor], Tensor]
 
 
 def row_noise(generators: list[torch.Generator]) -> Draw:
     """Noise drawn row by row, each from its own generator on the CPU: a seed sounds the same in any batch."""
 
-    def draw(like: Tensor) -> Tensor:
-        rows = [torch.randn(like.shape[1:], generator=generator) for generator in generators]
-        return torch.stack(rows).to(like)
+    def draw(like: Tensor, counts: Tensor) -> Tensor:
+        drawn = torch.zeros(like.shape)
+        for row, generator, count in zip(drawn, generators, counts.tolist(), strict=True):
+            row[:, :count] = torch.randn(row.shape[0], count, generator=generator)
+        return drawn.to(like)
 
     return draw
 
@@ -78,7 +80,7 @@ def plan(
     if durations is None:
         heard = g if net.config.duration.speaker else None
         if isinstance(net.dp, StochasticDurationPredictor):
-            drawn = noise(x.new_empty(x.shape[0], 2, x.shape[2])) * controls.duration_noise_scale
+            drawn = noise(x.new_empty(x.shape[0], 2, x.shape[2]), lengths) * controls.duration_noise_scale
             log_durations = net.dp(x, mask, drawn, heard, language)
         else:
             log_durations = net.dp(x, mask, heard, language)
@@ -100,7 +102,7 @@ def expand(planned: Planned, controls: Controls, noise: Draw) -> Prior:
     spoken = (steps < ends[:, -1:])[:, None]
     at = index.clamp_max(ends.shape[1] - 1)[:, None].expand(-1, planned.encoded.m.shape[1], -1)
     m, logs = (stats.gather(2, at) * spoken for stats in (planned.encoded.m, planned.encoded.logs))
-    z_p = m + noise(m) * torch.exp(logs) * controls.noise_scale
+    z_p = m + noise(m, planned.frames) * torch.exp(logs) * controls.noise_scale
     return Prior(index.masked_fill(~spoken[:, 0], -1), m, logs, z_p, mask)
 
 
@@ -141,7 +143,7 @@ def convert(
     """Speech ``[B, bins, F]`` of one speaker said by another: numbers ``[B]`` or vectors ``[B, gin]`` of both."""
     g_source, g_target = net.speaker(source), net.speaker(target)
     mask = sequence_mask(frames, spectrogram.shape[2])
-    drawn = noise(spectrogram.new_empty(spectrogram.shape[0], net.config.latent, spectrogram.shape[2]))
+    drawn = noise(spectrogram.new_empty(spectrogram.shape[0], net.config.latent, spectrogram.shape[2]), frames)
     z = net.enc_q(spectrogram, mask, g_source, drawn).z
     z_p = net.flow(z, mask, g_source)
     z_hat = net.flow(z_p, mask, g_target, reverse=True)

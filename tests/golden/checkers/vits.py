@@ -233,6 +233,6 @@ def _conversion(
         report.close(name, value, io[name], rounding.get(name))
 
 
-def _given(io: dict[str, Tensor], name: str) -> Callable[[Tensor], Tensor]:
+def _given(io: dict[str, Tensor], name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The recorded noise in place of a draw."""
-    return lambda like: io[name]
+    return lambda like, counts: io[name]
