@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple, TypeAlias
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).parent
@@ -17,20 +21,38 @@ CASES = HERE / "cases"
 MEBIBYTES_ALLOWED = 12
 
 
-def check(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(HERE / "check.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+class Done(NamedTuple):
+    """How a run ended, and what it printed."""
+
+    status: int
+    output: str
+
+
+Run: TypeAlias = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Every call of every case here, by one run of the script."""
+def script() -> Iterator[ModuleType]:
+    """check.py, imported as it is when it is run: from its own folder."""
+    threads = torch.get_num_threads()
+    sys.path.insert(0, str(HERE))
+    yield importlib.import_module("check")
+    sys.path.remove(str(HERE))
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def check(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> Run:
+    return lambda *arguments: Done(script.main([*map(str, arguments)]), capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def results(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Every call of every case here."""
     file = tmp_path_factory.mktemp("golden") / "results.json"
-    done = check(CASES, "--json", file)
-    assert file.is_file(), done.stderr
+    status = script.main([str(CASES), "--json", str(file)])
     found: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))
-    failed = [result for result in found if result["status"] != "PASS"]
-    assert (done.returncode == 0) == (not failed), done.stdout
+    assert (status == 0) == all(result["status"] == "PASS" for result in found)
     return found
 
 
@@ -51,54 +73,59 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(CASES / "h_text_encoder", tmp_path / "somewhere" / "else"))
 
 
-def test_a_case_is_known_by_its_meta_alone(copied: Path) -> None:
+def test_a_case_is_known_by_its_meta_alone(copied: Path, check: Run) -> None:
     done = check(copied.parent)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "else" in done.stdout
+    assert done.status == 0, done.output
+    assert "else" in done.output
 
 
-def test_another_number_fails(copied: Path) -> None:
+def test_another_number_fails(copied: Path, check: Run) -> None:
     io = load_file(copied / "io.safetensors")
     io["b1_t9/m"][0, 0, 3] += 1e-2
     save_file(io, copied / "io.safetensors")
     done = check(copied)
-    assert done.returncode == 1
-    assert [line.split()[1] for line in done.stdout.splitlines() if "FAIL" in line] == ["b1_t9"]
+    assert done.status == 1
+    assert [line.split()[1] for line in done.output.splitlines() if "FAIL" in line] == ["b1_t9"]
 
 
-def test_nan_and_another_shape_fail(copied: Path) -> None:
+def test_nan_and_another_shape_fail(copied: Path, check: Run) -> None:
     io = load_file(copied / "io.safetensors")
     io["b1_t9/m"][0, 0, 3] = float("nan")
     io["b1_t1/h"] = io["b1_t1/h"][:, 1:].contiguous()
     save_file(io, copied / "io.safetensors")
-    failed = [line.split()[1] for line in check(copied).stdout.splitlines() if "FAIL" in line]
+    failed = [line.split()[1] for line in check(copied).output.splitlines() if "FAIL" in line]
     assert failed == ["b1_t1", "b1_t9"]
 
 
-def test_an_unknown_case_and_a_broken_one_fail(copied: Path) -> None:
+def test_an_unknown_case_and_a_broken_one_fail(copied: Path, check: Run) -> None:
     meta = json.loads((copied / "meta.json").read_text("utf-8"))
     (copied / "meta.json").write_text(json.dumps({**meta, "class": "models.Unheard"}), "utf-8")
     done = check(copied)
-    assert done.returncode == 1
-    assert "UNKNOWN: jaywalnut310/vits | models.Unheard" in done.stdout
+    assert done.status == 1
+    assert "UNKNOWN: jaywalnut310/vits | models.Unheard" in done.output
     (copied / "meta.json").write_text(json.dumps(meta), "utf-8")
     (copied / "state_dict.pth").write_bytes(b"PK\x03\x04 cut")
     done = check(copied)
-    assert done.returncode == 1
-    assert "FAIL ModelFilesInvalid" in done.stdout
+    assert done.status == 1
+    assert "FAIL ModelFilesInvalid" in done.output
 
 
-def test_listing_and_choosing() -> None:
+def test_listing_and_choosing(check: Run) -> None:
     listed = check(CASES, "--list", "--only", "h_text_encoder b1")
-    assert listed.returncode == 0
-    assert [line.split() for line in listed.stdout.splitlines()] == [
+    assert listed.status == 0
+    assert [line.split() for line in listed.output.splitlines()] == [
         ["h_text_encoder", "b1_t1"],
         ["h_text_encoder", "b1_t9"],
     ]
-    done = check(CASES, "--only", "h_text_encoder b1_t1", "--no-extension")
-    assert done.returncode == 0
+
+
+def test_as_a_script_and_without_the_native_kernels() -> None:
+    command = [sys.executable, str(HERE / "check.py"), str(CASES), "--only", "h_text_encoder b1_t1", "--no-extension"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("1 calls, 0 failed")
 
 
-def test_a_path_without_cases_is_an_error(tmp_path: Path) -> None:
-    assert check(tmp_path).returncode != 0
+def test_a_path_without_cases_is_an_error(tmp_path: Path, check: Run) -> None:
+    with pytest.raises(SystemExit, match=r"no meta\.json"):
+        check(tmp_path)

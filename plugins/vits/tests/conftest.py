@@ -51,7 +51,8 @@ def original_layout(folder: Path, *, speakers: int = 0, seed: int = 1, data: dic
     gin = 16 if speakers else 0
     decoder = GeneratorConfig(32, 32, (8, 8, 4), (16, 16, 8), (3, 5), ((1, 2), (2, 6)), "2", gin)
     config = VitsConfig(
-        TextConfig(len(VITS_SYMBOLS), 32, 48, 2, 2), 32, SpeakerKind.NUMBER if speakers else SpeakerKind.ONE, speakers, gin,
+        TextConfig(len(VITS_SYMBOLS), 32, 48, 2, 2), 32,
+        SpeakerKind.NUMBER if speakers else SpeakerKind.ONE, speakers, gin,
         DurationConfig(filter=32), FlowConfig(hidden=32), PosteriorConfig(257, hidden=32, layers=4), decoder,
     )  # fmt: skip
     torch.manual_seed(seed)
