@@ -1,0 +1,104 @@
+"""The layout of piper's training: a Lightning checkpoint, and the voice's JSON where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceclone_vits.checkpoint import Checkpoint
+from voiceclone_vits.config import AudioConfig, SpeakerKind
+from voiceclone_vits.layouts.shapes import Untold, infer, setting
+from voiceclone_vits.symbols import Alphabet, SymbolTable
+
+from voiceclone.checkpoints import Record, find_tensors, old_spelling, read_json, read_payload, strip_prefix
+from voiceclone.errors import ModelFilesInvalid
+
+_BLANK, _BEGIN, _END = "_", "^", "$"
+#: What pieces of a training command piper's checkpoints may keep as objects.
+_RECORDS = ("piper_train.vits.config.ModelConfig", "piper_train.vits.config.TrainingConfig")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The checkpoint, and the JSON that describes the voice."""
+
+    weights: Path
+    voice: Path | None
+
+
+def find(path: Path) -> Found | None:
+    """piper's checkpoint at ``path``; None where this layout is not there."""
+    folder = path if path.is_dir() else path.parent
+    files = sorted(folder.glob("*.ckpt")) if path.is_dir() else [path] if path.suffix == ".ckpt" else []
+    if not files:
+        return None
+    voices = [file for file in sorted(folder.glob("*.json")) if "phoneme_id_map" in read_json(file)]
+    return Found(max(files, key=lambda file: (file.stat().st_mtime, file.name)), voices[0] if voices else None)
+
+
+def read(found: Found) -> Checkpoint:
+    """Raises ModelFilesInvalid."""
+    file = found.weights.name
+    payload = read_payload(found.weights, _RECORDS)
+    state = find_tensors(payload, file, wrappers=("state_dict",))
+    tensors = old_spelling(strip_prefix(state, "model_g."))
+    if not tensors:
+        raise ModelFilesInvalid(
+            f"{file} holds no generator of piper: no tensor begins with model_g.",
+            hint=f"It begins with {', '.join(sorted(state)[:3])}.",
+        )
+    hyper = _hyper(payload)
+    untold = Untold(
+        rates=setting(hyper, "upsample_rates", kind=(list, tuple), file=file),
+        dilations=setting(hyper, "resblock_dilation_sizes", kind=(list, tuple), file=file),
+        heads=setting(hyper, "n_heads", kind=int, file=file),
+        text_dropout=float(hyper.get("p_dropout", 0.1)),
+        audio=AudioConfig(
+            int(hyper.get("sample_rate", 22050)), int(hyper.get("filter_length", 1024)), int(hyper.get("hop_length", 256)),
+            int(hyper.get("win_length", 1024)), int(hyper.get("mel_channels", 80)), float(hyper.get("mel_fmin") or 0.0),
+            None if hyper.get("mel_fmax") is None else float(hyper["mel_fmax"]),
+        ),
+    )  # fmt: skip
+    inferred = infer(tensors, untold, file)
+    voice = read_json(found.voice) if found.voice else {}
+    language = str((voice.get("espeak") or {}).get("voice") or (voice.get("language") or {}).get("code") or "en")
+    checkpoint = Checkpoint(
+        "piper", inferred, tensors, _symbols(voice, inferred.text.vocabulary), _speakers(voice, inferred.speakers),
+        (language.split("_")[0].split("-")[0],),
+        {part: strip_prefix(state, f"{prefix}.") for part, prefix in (("discriminator", "model_d"), ("resolution", "model_mrd"))
+         if any(name.startswith(f"{prefix}.") for name in state)},
+        (file, *([found.voice.name] if found.voice else [])),
+    )  # fmt: skip
+    orphan = inferred.speaker_kind is SpeakerKind.ONE and inferred.speaker_channels
+    return checkpoint.without_speaker() if orphan else checkpoint
+
+
+def _hyper(payload: Any) -> dict[str, Any]:
+    hyper = payload.get("hyper_parameters")
+    if isinstance(hyper, Record):
+        hyper = vars(hyper)
+    if not isinstance(hyper, Mapping):
+        raise ModelFilesInvalid("the checkpoint has no hyper_parameters: is it piper's?")
+    return dict(hyper)
+
+
+def _symbols(voice: Mapping[str, Any], count: int) -> SymbolTable:
+    """The voice's phonemes; piper's own table has ids beyond those it names, so that voices can grow."""
+    named = voice.get("phoneme_id_map")
+    if not isinstance(named, Mapping):
+        return SymbolTable({})
+    ids = {str(symbol): tuple(int(one) for one in (numbers if isinstance(numbers, list) else [numbers]))
+           for symbol, numbers in named.items()}  # fmt: skip
+    if any(number >= count for numbers in ids.values() for number in numbers):
+        raise ModelFilesInvalid(f"the voice names phoneme ids beyond the {count} that the checkpoint knows.")
+    alphabet = Alphabet.LETTERS if voice.get("phoneme_type") == "text" else Alphabet.IPA
+    return SymbolTable(ids, alphabet, ids.get(_BLANK, (0,))[0], ids.get(_BEGIN, ()), ids.get(_END, ()))
+
+
+def _speakers(voice: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    named = voice.get("speaker_id_map") or {}
+    if sorted(map(str, named.values())) == sorted(str(number) for number in range(count)):
+        return tuple(name for name, _ in sorted(named.items(), key=lambda item: int(item[1])))
+    return tuple(str(number) for number in range(count))
