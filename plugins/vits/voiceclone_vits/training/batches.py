@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
@@ -83,12 +83,13 @@ class Collator:
         )
 
 
-def prefetch(collate: Collator, batches: Batches, step: int, threads: int, pinned: bool = False) -> Iterator[Batch]:
+def prefetch(collate: Collator, batches: Batches, step: int, threads: int, pinned: bool = False) -> Generator[Batch]:
     """Batches from ``step`` on, made ahead by ``threads`` (0: when they are asked for)."""
 
     def make(number: int) -> Batch:
         batch = collate(batches.at(number))
-        return _pin(batch) if pinned else batch
+        # Only from page-locked memory does a transfer to a GPU not wait.
+        return batch.map(torch.Tensor.pin_memory) if pinned else batch
 
     if threads == 0:
         while True:
@@ -106,9 +107,3 @@ def prefetch(collate: Collator, batches: Batches, step: int, threads: int, pinne
         finally:
             for future in ahead:
                 future.cancel()
-
-
-def _pin(batch: Batch) -> Batch:
-    """Page-locked copies: only from such memory does a transfer to a GPU not wait."""
-    values = (getattr(batch, name) for name in batch.__slots__)
-    return Batch(*(value if value is None else value.pin_memory() for value in values))

@@ -24,9 +24,7 @@ Judgement = tuple[Tensor, list[Tensor]]
 class NormedConv(nn.Module):
     """A convolution with weight norm whose parameters are named as the original's files name them."""
 
-    def __init__(
-        self, shape: Sequence[int], stride: int = 1, groups: int = 1
-    ) -> None:
+    def __init__(self, shape: Sequence[int], stride: int = 1, groups: int = 1) -> None:
         """``shape`` of the weight ``[out, in / groups, kernel]`` or, over periods, ``[out, in, kernel, 1]``."""
         super().__init__()
         weight = torch.empty(*shape)
@@ -92,7 +90,7 @@ class PeriodDiscriminator(_Stack):
         missing = -x.shape[-1] % self.period
         if missing:
             x = F.pad(x, (0, missing), "reflect")
-        return self.judge(x.unflatten(-1, (-1, self.period)))
+        return self.judge(x.view(*x.shape[:-1], -1, self.period))
 
 
 class MultiPeriodDiscriminator(nn.Module):

@@ -76,7 +76,7 @@ def export_original(trained: Trained, folder: Path, settings: TrainConfig) -> Pa
 
 
 def _save(tensors: Mapping[str, Tensor], path: Path, step: int, settings: TrainConfig) -> None:
-    """One file as ``utils.save_checkpoint`` writes it; its optimizer has no moments yet, as at the start of training."""
+    """One file as ``utils.save_checkpoint`` writes it; its optimizer has no moments yet, as at the start."""
     group = {
         "lr": settings.learning_rate, "betas": settings.betas, "eps": settings.eps, "weight_decay": 0.01,
         "amsgrad": False, "maximize": False, "foreach": None, "capturable": False, "differentiable": False,
@@ -109,7 +109,8 @@ def original_config(checkpoint: Checkpoint, settings: TrainConfig) -> dict[str, 
         model["gin_channels"] = config.speaker_channels
     if two:
         model |= {
-            "use_mel_posterior_encoder": config.posterior.mel, "use_transformer_flows": flow.kind is not FlowKind.WAVENET,
+            "use_mel_posterior_encoder": config.posterior.mel,
+            "use_transformer_flows": flow.kind is not FlowKind.WAVENET,
             "transformer_flow_type": flow.kind.value, "use_spk_conditioned_encoder": text.speaker_layer is not None,
             "use_noise_scaled_mas": settings.mas_noise > 0,
             "use_duration_discriminator": settings.duration_discriminator != "none",
@@ -131,8 +132,9 @@ def _train_section(settings: TrainConfig) -> dict[str, Any]:
 
 def _data_section(checkpoint: Checkpoint, audio: AudioConfig) -> dict[str, Any]:
     symbols = checkpoint.symbols
+    cleaner = "english_cleaners2" if symbols.alphabet is Alphabet.IPA else "basic_cleaners"
     section: dict[str, Any] = {
-        "training_files": "", "validation_files": "", "text_cleaners": ["english_cleaners2" if symbols.alphabet is Alphabet.IPA else "basic_cleaners"],
+        "training_files": "", "validation_files": "", "text_cleaners": [cleaner],
         "max_wav_value": 32768.0, "sampling_rate": audio.sample_rate, "filter_length": audio.filter_length,
         "hop_length": audio.hop_length, "win_length": audio.win_length, "n_mel_channels": audio.mel_bins,
         "mel_fmin": audio.mel_fmin, "mel_fmax": audio.mel_fmax, "add_blank": symbols.blank is not None,

@@ -100,7 +100,9 @@ def read_config(path: Path) -> Preset:
     def number(name: str) -> int:
         return int(setting(model, name, kind=int, file=path.name))
 
-    flow = FlowKind(model.get("transformer_flow_type", FlowKind.MONO_POST)) if model.get("use_transformer_flows") else FlowKind.WAVENET
+    named = model.get("transformer_flow_type", FlowKind.MONO_POST.value)
+    flow = FlowKind(named) if model.get("use_transformer_flows") else FlowKind.WAVENET
+    told = bool(model.get("use_spk_conditioned_encoder")) and int(audio.get("n_speakers", 0)) > 1
     mel = bool(model.get("use_mel_posterior_encoder"))
     hidden, latent = number("hidden_channels"), number("inter_channels")
     stochastic = bool(model.get("use_sdp", True))
@@ -113,7 +115,7 @@ def read_config(path: Path) -> Preset:
             TextConfig(
                 len(symbols), hidden, number("filter_channels"), number("n_heads"), number("n_layers"),
                 number("kernel_size"), dropout=float(model.get("p_dropout", 0.1)),
-                speaker_layer=2 if model.get("use_spk_conditioned_encoder") and int(audio.get("n_speakers", 0)) > 1 else None,
+                speaker_layer=2 if told else None,
             ),
             latent, speaker_channels=int(model.get("gin_channels", 0)),
             duration=DurationConfig(stochastic, hidden if stochastic else 256),

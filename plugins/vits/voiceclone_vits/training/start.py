@@ -35,7 +35,10 @@ class Start:
 
 
 def start_from(path: Path, speakers: Sequence[str]) -> Start:
-    """From the model at ``path``, its speaker table fitted to ``speakers``. Raises ModelFilesInvalid, InvalidRequest."""
+    """From the model at ``path``, its speaker table fitted to ``speakers``.
+
+    Raises ModelFilesInvalid and InvalidRequest.
+    """
     checkpoint = read_checkpoint(path)
     discriminator, durations = judges_beside(path, checkpoint)
     return Start(
@@ -80,7 +83,8 @@ def _original_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _tensors_beside(folder: Path, letter: str, checkpoint: Checkpoint) -> dict[str, Tensor] | None:
-    files = {match[1]: file for file in folder.glob(f"{letter}_*.pth") if (match := re.search(r"_(\d+)\.pth$", file.name))}
+    numbered = ((re.search(r"_(\d+)\.pth$", file.name), file) for file in folder.glob(f"{letter}_*.pth"))
+    files = {match[1]: file for match, file in numbered if match}
     if not files:
         return None
     number = re.search(r"_(\d+)\.pth$", checkpoint.files[0] if checkpoint.files else "")

@@ -14,7 +14,7 @@ from voiceclone_vits.training.corpus import Line
 
 TextMode = Literal["auto", "symbols", "english", "phones"]
 MODES: tuple[TextMode, ...] = ("auto", "symbols", "english", "phones")
-_STRESS = {1: "ˈ", 2: "ˌ"}
+_STRESS = {1: "\u02c8", 2: "\u02cc"}
 #: Punctuation of a pause, by the stress value that a manifest gives it.
 _MARKS = {0: "", 1: ",", 2: ".", 3: "!", 4: "?"}
 
@@ -66,7 +66,9 @@ def _from_phones(line: Line) -> str:
 def _english(text: str) -> str:
     parts: list[str] = []
     for sentence in _frontend().analyse(text):
-        phones, stresses, starts = [], [], []
+        phones: list[str] = []
+        stresses: list[int] = []
+        starts: list[int] = []
         for word in sentence.words:
             starts.append(len(phones))
             phones += [phone.symbol for phone in word.phones]

@@ -1,7 +1,7 @@
 """The adversarial training loop: schedules, averages, logs, saves and resumes, on one device or several.
 
-Data order, noise and dropout depend only on the seed and the step, so a run that is stopped and resumed gives the losses
-of one that was not. Losses stay on the device until they are logged.
+Data order, noise and dropout depend only on the seed and the step, so a run that is stopped and resumed gives the
+losses of one that was not. Losses stay on the device until they are logged.
 """
 
 from __future__ import annotations
