@@ -29,8 +29,8 @@ def load_into(
         for name, value in wanted.items()
         if name in found and found[name].shape != value.shape
     ]
-    wrong = [f"{what}: {', '.join(names[:5])}{' and more' * (len(names) > 5)}"
-             for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", shapes)) if names]  # fmt: skip
+    faults = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
+    wrong = [f"{what}: {', '.join(names[:5])}{' and more' * (len(names) > 5)}" for what, names in faults if names]
     if wrong:
         raise ModelFilesInvalid(
             f"the weights in {file} do not fit their configuration; {'; '.join(wrong)}.",

@@ -29,7 +29,7 @@ class ChannelNorm(nn.Module):
 
 
 class RelativeAttention(nn.Module):
-    """Self-attention over ``[B, C, T]``; with ``window``, learned keys and values of each distance up to it are added."""
+    """Self-attention over ``[B, C, T]``; with ``window``, keys and values of each distance up to it are added."""
 
     def __init__(self, channels: int, heads: int, window: int | None = None, p_dropout: float = 0.0) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class FeedForward(nn.Module):
 
 
 class RelativeTransformer(nn.Module):
-    """``[B, C, T]`` -> ``[B, C, T]``. With ``gin_channels`` a speaker ``g`` ``[B, gin, 1]`` is added before one layer."""
+    """``[B, C, T]`` -> ``[B, C, T]``; with ``gin_channels`` a speaker ``g`` ``[B, gin, 1]`` enters before one layer."""
 
     def __init__(
         self,

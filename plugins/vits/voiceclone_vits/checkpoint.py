@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voiceclone.checkpoints import load_into
+from voiceclone.errors import ModelFilesInvalid, describe
 from voiceclone_vits.config import SpeakerKind, VitsConfig
 from voiceclone_vits.net import Vits
 from voiceclone_vits.symbols import SymbolTable
-
-from voiceclone.checkpoints import load_into
-from voiceclone.errors import ModelFilesInvalid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,8 @@ class Checkpoint:
     languages: tuple[str, ...] = ()
     #: Weights of training alone, such as "discriminator", under the names of the original.
     training: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    #: Vectors ``[D]`` of speakers by name, where the model takes vectors and its folder has some.
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
     #: Names of the files that were read, relative to the model's folder.
     files: tuple[str, ...] = ()
 
@@ -57,23 +59,50 @@ def is_speaker_tensor(name: str) -> bool:
     )
 
 
+def known(path: Path) -> bool:
+    """Whether one of the layouts is at ``path``, whole or not."""
+    return _find(path) is not None
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read whatever VITS is at ``path``: a folder, or a weight file with its configuration beside it.
 
     Raises ModelFilesInvalid naming what was expected and what was found.
     """
-    from voiceclone_vits.layouts import coqui, hugging_face, original, own, piper
-
     if not path.exists():
         raise ModelFilesInvalid(f"there is nothing at {path.name!r}.")
+    found = _find(path)
+    if found is None:
+        folder = path if path.is_dir() else path.parent
+        names = ", ".join(sorted(item.name for item in folder.iterdir())[:12]) or "nothing"
+        raise ModelFilesInvalid(
+            f"{path.name!r} is no VITS that is known here; found {names}.",
+            hint="Expected one of: G_*.pth and config.json (VITS, VITS2, MMS), model.safetensors with a config.json of "
+            'model_type "vits" (transformers), model.pth and config.json (coqui), or a .ckpt (piper).',
+        )
+    name, read = found
+    try:
+        return _settled(read())
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        raise ModelFilesInvalid(
+            f"{path.name!r} has the layout of {name} but cannot be read as that: {describe(error)[:200]}.",
+            hint="Weights and configuration must come from the same training run, whole.",
+        ) from error
+
+
+def _find(path: Path) -> tuple[str, Callable[[], Checkpoint]] | None:
+    """Name of the layout at ``path``, and what reads it."""
+    from voiceclone_vits.layouts import coqui, hugging_face, original, own, piper
+
     for layout in (own, hugging_face, coqui, piper, original):
         found = layout.find(path)
         if found is not None:
-            return layout.read(found)
-    folder = path if path.is_dir() else path.parent
-    names = ", ".join(sorted(item.name for item in folder.iterdir())[:12]) or "nothing"
-    raise ModelFilesInvalid(
-        f"{path.name!r} is no VITS that is known here; found {names}.",
-        hint="Expected one of: G_*.pth and config.json (VITS, VITS2, MMS), model.safetensors with a config.json of "
-        'model_type "vits" (transformers), model.pth and config.json (coqui), or a .ckpt (piper).',
-    )
+            return layout.__name__.rpartition(".")[2], partial(layout.read, found)
+    return None
+
+
+def _settled(checkpoint: Checkpoint) -> Checkpoint:
+    """Without layers for a speaker where the model has no speakers: single-speaker trainings may leave them."""
+    config = checkpoint.config
+    orphaned = config.speaker_kind is SpeakerKind.ONE and config.speaker_channels
+    return checkpoint.without_speaker() if orphaned else checkpoint

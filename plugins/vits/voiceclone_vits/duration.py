@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from voiceclone_vits.spline import rational_quadratic_spline
 
 from voiceclone.nn.flow import Flip
 from voiceclone.nn.relative_transformer import ChannelNorm
+from voiceclone_vits.spline import rational_quadratic_spline
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -89,7 +89,7 @@ class ConvFlow(nn.Module):
 
 
 class StochasticDurationPredictor(nn.Module):
-    """Draws log durations ``[B, 1, T]`` for the text encoder's output ``x`` ``[B, C, T]``, or says how likely some are."""
+    """Draws log durations ``[B, 1, T]`` for the encoder's output ``x`` ``[B, C, T]``, or says how likely some are."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""VITS as a module: text encoder, duration predictor, flow, posterior encoder and decoder under their published names."""
+"""VITS as a module: text encoder, durations, flow, posterior encoder and decoder under their published names."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from voiceclone_vits.config import SpeakerKind, TextConfig, VitsConfig
-from voiceclone_vits.duration import DurationPredictor, StochasticDurationPredictor
-from voiceclone_vits.flows import build_flow
 
 from voiceclone.nn.hifigan import Generator
 from voiceclone.nn.posterior import PosteriorEncoder
 from voiceclone.nn.relative_transformer import RelativeTransformer
 from voiceclone.nn.wavenet import fold_weight_norm
+from voiceclone_vits.config import SpeakerKind, TextConfig, VitsConfig
+from voiceclone_vits.duration import DurationPredictor, StochasticDurationPredictor
+from voiceclone_vits.flows import build_flow
 
 
 class Encoded(NamedTuple):
-    """Text as the model hears it: ``x`` ``[B, H, T]``; ``m`` and ``logs`` of the prior ``[B, C, T]``; ``mask`` ``[B, 1, T]``."""
+    """``x`` ``[B, H, T]``; ``m`` and ``logs`` of the prior ``[B, C, T]``; ``mask`` ``[B, 1, T]``."""
 
     x: Tensor
     m: Tensor
@@ -88,7 +88,7 @@ class Vits(nn.Module):
             self.emb_l = nn.Embedding(text.languages, text.language_channels)
 
     def speaker(self, speakers: Tensor | None) -> Tensor | None:
-        """``g`` ``[B, gin, 1]`` of speaker numbers ``[B]`` or, where the model takes vectors, of vectors ``[B, gin]``."""
+        """``g`` ``[B, gin, 1]`` of numbers ``[B]`` or, where the model takes those, of vectors ``[B, gin]``."""
         if self.config.speaker_kind is SpeakerKind.ONE or speakers is None:
             return None
         if self.config.speaker_kind is SpeakerKind.VECTOR:

@@ -18,7 +18,7 @@ def rational_quadratic_spline(
 ) -> tuple[Tensor, Tensor]:
     """Elementwise spline of ``x``, and the log of its slope; outside ``[-tail, tail]`` nothing changes.
 
-    ``widths`` and ``heights`` ``[..., bins]`` and ``slopes`` ``[..., bins - 1]`` are unnormalised, one spline an element.
+    ``widths`` and ``heights`` ``[..., bins]`` and ``slopes`` ``[..., bins - 1]`` are unnormalised: a spline an element.
     """
     inside = (x >= -tail) & (x <= tail)
     x_edges, x_sizes = _edges(widths, tail)

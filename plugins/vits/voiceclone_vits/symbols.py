@@ -46,12 +46,14 @@ class SymbolTable:
     #: The text must be romanised first.
     romanise: bool = False
 
-    def symbol(self, letter: str) -> str | None:
-        """The symbol for ``letter``: itself, its lower case, or None where the table has neither."""
-        if letter in self.ids:
-            return letter
-        lower = letter.lower()
-        return lower if lower in self.ids else None
+    def fold(self, text: str) -> str:
+        """``text`` with each letter that the table lacks in lower case, where it has that; as long as before."""
+        return "".join(
+            letter.lower()
+            if letter not in self.ids and letter.lower() in self.ids and len(letter.lower()) == 1
+            else letter
+            for letter in text
+        )
 
     def encode(self, symbols: Sequence[tuple[str, int]]) -> Tokens:
         """Token ids of (symbol, owner) pairs; what the model cannot know is left out."""

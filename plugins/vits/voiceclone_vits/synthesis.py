@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
 from voiceclone_vits.duration import StochasticDurationPredictor
 from voiceclone_vits.net import Encoded, Vits, sequence_mask
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """``noise_scale`` of the latent and ``duration_noise_scale`` of log durations; ``length_scale`` 2 is half as fast."""
+    """Scales of the noise in the latent and in log durations; ``length_scale`` 2 is half as fast."""
 
     noise_scale: float = 0.667
     duration_noise_scale: float = 0.8
@@ -22,8 +23,11 @@ class Controls:
 
 
 class Planned(NamedTuple):
-    """What is known before the flow: log durations ``[B, 1, T]`` (None where durations were given), frames as floats
-    ``w`` and whole ``durations`` ``[B, T]`` int64, ``frames`` ``[B]``, and the speaker ``g`` ``[B, gin, 1]``."""
+    """What is known before the flow.
+
+    ``log_durations`` ``[B, 1, T]``, None where durations were given; ``w`` ``[B, 1, T]`` frames before rounding,
+    ``durations`` ``[B, T]`` whole ones, ``frames`` ``[B]`` their sum, at least 1; ``g`` ``[B, gin, 1]`` the speaker.
+    """
 
     encoded: Encoded
     log_durations: Tensor | None
@@ -34,8 +38,7 @@ class Planned(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """The prior by frame: token ``index`` ``[B, F]`` (-1: none), mean ``m``, log deviation ``logs`` ``[B, C, F]``, a draw
-    ``z_p``, and ``mask`` ``[B, 1, F]``."""
+    """By frame: ``index`` ``[B, F]`` of its token (-1: none); ``m``, ``logs`` and a draw ``z_p`` ``[B, C, F]``."""
 
     index: Tensor
     m: Tensor
@@ -62,7 +65,7 @@ def plan(
     net: Vits, tokens: Tensor, lengths: Tensor, controls: Controls, noise: Draw, *,
     speakers: Tensor | None = None, languages: Tensor | None = None, durations: Tensor | None = None,
 ) -> Planned:  # fmt: skip
-    """``tokens`` ``[B, T]`` of ``lengths`` ``[B]`` -> how long each lasts. ``durations`` ``[B, T]`` in frames replace that.
+    """How long each of ``tokens`` ``[B, T]`` lasts, or as many frames as ``durations`` ``[B, T]`` say.
 
     ``speakers`` ``[B]`` numbers, or vectors ``[B, gin]`` where the model takes those; ``languages`` ``[B]``.
     """

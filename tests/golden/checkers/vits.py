@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from voiceclone_vits.checkpoint import Checkpoint
     from voiceclone_vits.net import Vits
 
+Replay: TypeAlias = "Callable[[Loaded, dict[str, Any], Report], None]"
 ORIGINALS = r"jaywalnut310/vits|p0p4k/vits2_pytorch"
 
 
@@ -88,12 +89,12 @@ def _original(loaded: Loaded, facts: dict[str, Any], report: Report) -> None:
 
 @checks(r"coqui-ai/TTS|idiap/coqui-ai-TTS", r"TTS\.tts\.models\.vits\.Vits")
 def coqui(case: Case, device: torch.device) -> Iterator[Call]:
-    """``inference`` and ``inference_voice_conversion`` of coqui's VITS; its training forward has a checker of its own."""
+    """``inference``, ``inference_voice_conversion`` and the training ``forward`` of coqui's VITS."""
     yield from calls(case, device, _coqui)
 
 
 #: What a training checker of this family registers: (loaded, facts, report).
-COQUI_TRAINING: list[Callable[[Loaded, dict[str, Any], Report], None]] = []
+COQUI_TRAINING: list[Replay] = []
 
 
 def _coqui(loaded: Loaded, facts: dict[str, Any], report: Report) -> None:

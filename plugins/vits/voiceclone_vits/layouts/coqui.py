@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voiceclone_vits.checkpoint import Checkpoint
-from voiceclone_vits.config import AudioConfig, SpeakerKind
-from voiceclone_vits.layouts.shapes import Untold, infer, rename, setting
-from voiceclone_vits.symbols import Alphabet, SymbolTable, numbered
+import torch
+from torch import Tensor
 
 from voiceclone.checkpoints import find_tensors, old_spelling, read_json, read_payload, strip_prefix
+from voiceclone_vits.checkpoint import Checkpoint
+from voiceclone_vits.config import AudioConfig
+from voiceclone_vits.layouts.shapes import Untold, infer, rename, setting
+from voiceclone_vits.symbols import Alphabet, SymbolTable, numbered
 
 #: Names there -> names of the original, in order.
 _RULES = (
@@ -35,6 +37,9 @@ _GENERATOR = (
     "emb_g.",
     "emb_l.",
 )
+#: Beside the weights, where they are there: who speaks, and in what.
+_SPEAKERS = ("speakers.json", "speakers.pth", "speaker_ids.json")
+_LANGUAGES = "language_ids.json"
 _WEIGHTS = (".pth", ".pt", ".tar", ".safetensors", ".bin")
 
 
@@ -90,15 +95,15 @@ def read(found: Found) -> Checkpoint:
         length_scale=float(args.get("length_scale", 1)),
     )
     inferred = infer(tensors, untold, found.weights.name)
-    checkpoint = Checkpoint(
-        "coqui", inferred, tensors, _symbols(config, inferred.text.vocabulary), _speakers(found.folder, inferred.speakers),
-        _names(found.folder, "language_ids.json", inferred.text.languages),
-        {"discriminator": strip_prefix(flat, "disc.")} if any(name.startswith("disc.") for name in flat) else {},
-        (found.weights.name, "config.json",
-         *(name for name in ("speakers.json", "speaker_ids.json", "language_ids.json") if (found.folder / name).is_file())),
+    vectors = _vectors(found.folder, inferred.speaker_channels) if untold.speaker_vectors else {}
+    extra = tuple(name for name in (*_SPEAKERS, _LANGUAGES) if (found.folder / name).is_file())
+    discriminator = strip_prefix(flat, "disc.")
+    return Checkpoint(
+        "coqui", inferred, tensors, _symbols(config, inferred.text.vocabulary),
+        tuple(vectors) if untold.speaker_vectors else _speakers(found.folder, inferred.speakers),
+        _names(found.folder, _LANGUAGES, inferred.text.languages) or _language(config),
+        {"discriminator": discriminator} if discriminator else {}, vectors, (found.weights.name, "config.json", *extra),
     )  # fmt: skip
-    orphan = inferred.speaker_kind is SpeakerKind.ONE and inferred.speaker_channels
-    return checkpoint.without_speaker() if orphan else checkpoint
 
 
 def _audio(config: Mapping[str, Any]) -> AudioConfig:
@@ -145,8 +150,30 @@ def _vocabulary(characters: Mapping[str, Any]) -> list[str]:
     return [*before, *ordered, *marks]
 
 
+def _language(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The one language of a model that has no embedding of languages; none where it is not said."""
+    code = str(config.get("phoneme_language") or "").split("-")[0].lower()
+    return (code,) if code else ()
+
+
+def _vectors(folder: Path, channels: int) -> dict[str, Tensor]:
+    """The mean vector ``[D]`` of each speaker: the file holds one of every clip that was measured."""
+    clips: dict[str, list[Tensor]] = {}
+    for name in ("speakers.json", "speakers.pth"):
+        if not (folder / name).is_file():
+            continue
+        data = read_json(folder / name) if name.endswith("json") else read_payload(folder / name)
+        for clip, facts in data.items() if isinstance(data, Mapping) else ():
+            if isinstance(facts, Mapping) and "embedding" in facts:
+                vector = torch.as_tensor(facts["embedding"], dtype=torch.float32).reshape(-1)
+                if vector.shape == (channels,):
+                    clips.setdefault(str(facts.get("name", clip)), []).append(vector)
+    return {speaker: torch.stack(vectors).mean(dim=0) for speaker, vectors in clips.items()}
+
+
 def _speakers(folder: Path, count: int) -> tuple[str, ...]:
-    for name in ("speaker_ids.json", "speakers.json"):
+    """Names in order of their numbers; numbers where no file names them."""
+    for name in _SPEAKERS:
         names = _names(folder, name, count)
         if names and names[0] != "0":
             return names
@@ -155,7 +182,8 @@ def _speakers(folder: Path, count: int) -> tuple[str, ...]:
 
 def _names(folder: Path, file: str, count: int) -> tuple[str, ...]:
     """Names in order of their numbers from ``file``; numbers where it is not there or lists others."""
-    named = read_json(folder / file) if (folder / file).is_file() else {}
+    there = (folder / file).is_file()
+    named = (read_json if file.endswith("json") else read_payload)(folder / file) if there else {}
     if sorted(map(str, named.values())) == sorted(str(number) for number in range(count)):
         return tuple(name for name, _ in sorted(named.items(), key=lambda item: int(item[1])))
     return tuple(str(number) for number in range(count))

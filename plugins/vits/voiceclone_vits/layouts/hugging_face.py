@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voiceclone.checkpoints import find_tensors, old_spelling, read_json, read_payload
 from voiceclone_vits.checkpoint import Checkpoint
-from voiceclone_vits.config import AudioConfig, SpeakerKind
+from voiceclone_vits.config import AudioConfig
 from voiceclone_vits.layouts.shapes import Untold, infer, rename, setting
 from voiceclone_vits.symbols import Alphabet, SymbolTable
-
-from voiceclone.checkpoints import find_tensors, old_spelling, read_json, read_payload
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 #: Names there -> names of the original, in order.
@@ -88,12 +87,10 @@ def read(found: Found) -> Checkpoint:
     )
     inferred = infer(tensors, untold, found.weights.name)
     symbols, language, files = _symbols(found.folder)
-    checkpoint = Checkpoint(
+    return Checkpoint(
         "transformers", inferred, tensors, symbols, tuple(str(number) for number in range(inferred.speakers)),
         (language,) if language else (), files=(found.weights.name, "config.json", *files),
     )  # fmt: skip
-    orphan = inferred.speaker_kind is SpeakerKind.ONE and inferred.speaker_channels
-    return checkpoint.without_speaker() if orphan else checkpoint
 
 
 def _audio(config: Mapping[str, Any]) -> AudioConfig:

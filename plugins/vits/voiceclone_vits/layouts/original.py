@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voiceclone.checkpoints import find_tensors, old_spelling, read_json, read_payload
 from voiceclone_vits.checkpoint import Checkpoint
-from voiceclone_vits.config import AudioConfig, FlowKind, SpeakerKind
+from voiceclone_vits.config import AudioConfig, FlowKind
 from voiceclone_vits.layouts.shapes import Untold, infer, setting
 from voiceclone_vits.symbols import VITS_SYMBOLS, Alphabet, SymbolTable, numbered
-
-from voiceclone.checkpoints import find_tensors, old_spelling, read_json, read_payload
 
 _WEIGHTS = (".pth", ".pt", ".safetensors", ".bin")
 #: Cleaners of the originals that write IPA.
@@ -73,13 +72,12 @@ def read(found: Found) -> Checkpoint:
     )
     inferred = infer(tensors, untold, found.weights.name)
     vocabulary = found.weights.parent / "vocab.txt"
-    checkpoint = Checkpoint(
+    symbols = _symbols(config, data, inferred.text.vocabulary, vocabulary)
+    return Checkpoint(
         "p0p4k/vits2_pytorch" if flow or untold.posterior_mel else "jaywalnut310/vits",
-        inferred, tensors, _symbols(config, data, inferred.text.vocabulary, vocabulary), _speakers(config, inferred.speakers),
+        inferred, tensors, symbols, _speakers(config, inferred.speakers),
         files=(found.weights.name, found.config.name, *([vocabulary.name] if vocabulary.is_file() else [])),
     )  # fmt: skip
-    orphan = inferred.speaker_kind is SpeakerKind.ONE and inferred.speaker_channels
-    return checkpoint.without_speaker() if orphan else checkpoint
 
 
 def audio_config(data: Mapping[str, Any]) -> AudioConfig:

@@ -6,12 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from voiceclone.checkpoints import find_tensors, read_json, read_payload
+from voiceclone.errors import ModelFilesInvalid
 from voiceclone_vits.checkpoint import Checkpoint
 from voiceclone_vits.config import VitsConfig
 from voiceclone_vits.symbols import SymbolTable
-
-from voiceclone.checkpoints import find_tensors, read_json, read_payload
-from voiceclone.errors import ModelFilesInvalid
 
 FORMAT = "voiceclone-vits"
 WEIGHTS, DESCRIPTION = "model.safetensors", "vits.json"

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voiceclone.checkpoints import Record, find_tensors, old_spelling, read_json, read_payload, strip_prefix
+from voiceclone.errors import ModelFilesInvalid
 from voiceclone_vits.checkpoint import Checkpoint
-from voiceclone_vits.config import AudioConfig, SpeakerKind
+from voiceclone_vits.config import AudioConfig
 from voiceclone_vits.layouts.shapes import Untold, infer, setting
 from voiceclone_vits.symbols import Alphabet, SymbolTable
 
-from voiceclone.checkpoints import Record, find_tensors, old_spelling, read_json, read_payload, strip_prefix
-from voiceclone.errors import ModelFilesInvalid
-
 _BLANK, _BEGIN, _END = "_", "^", "$"
+#: Parts that only training needs, and what their names begin with.
+_TRAINING = {"discriminator": "model_d.", "resolution discriminator": "model_mrd."}
 #: What pieces of a training command piper's checkpoints may keep as objects.
 _RECORDS = ("piper_train.vits.config.ModelConfig", "piper_train.vits.config.TrainingConfig")
 
@@ -55,24 +56,17 @@ def read(found: Found) -> Checkpoint:
         dilations=setting(hyper, "resblock_dilation_sizes", kind=(list, tuple), file=file),
         heads=setting(hyper, "n_heads", kind=int, file=file),
         text_dropout=float(hyper.get("p_dropout", 0.1)),
-        audio=AudioConfig(
-            int(hyper.get("sample_rate", 22050)), int(hyper.get("filter_length", 1024)), int(hyper.get("hop_length", 256)),
-            int(hyper.get("win_length", 1024)), int(hyper.get("mel_channels", 80)), float(hyper.get("mel_fmin") or 0.0),
-            None if hyper.get("mel_fmax") is None else float(hyper["mel_fmax"]),
-        ),
-    )  # fmt: skip
+        audio=_audio(hyper),
+    )
     inferred = infer(tensors, untold, file)
     voice = read_json(found.voice) if found.voice else {}
     language = str((voice.get("espeak") or {}).get("voice") or (voice.get("language") or {}).get("code") or "en")
-    checkpoint = Checkpoint(
+    training = {part: strip_prefix(state, prefix) for part, prefix in _TRAINING.items()}
+    return Checkpoint(
         "piper", inferred, tensors, _symbols(voice, inferred.text.vocabulary), _speakers(voice, inferred.speakers),
-        (language.split("_")[0].split("-")[0],),
-        {part: strip_prefix(state, f"{prefix}.") for part, prefix in (("discriminator", "model_d"), ("resolution", "model_mrd"))
-         if any(name.startswith(f"{prefix}.") for name in state)},
-        (file, *([found.voice.name] if found.voice else [])),
+        (language.split("_")[0].split("-")[0],), {part: held for part, held in training.items() if held},
+        files=(file, *([found.voice.name] if found.voice else [])),
     )  # fmt: skip
-    orphan = inferred.speaker_kind is SpeakerKind.ONE and inferred.speaker_channels
-    return checkpoint.without_speaker() if orphan else checkpoint
 
 
 def _hyper(payload: Any) -> dict[str, Any]:
@@ -82,6 +76,17 @@ def _hyper(payload: Any) -> dict[str, Any]:
     if not isinstance(hyper, Mapping):
         raise ModelFilesInvalid("the checkpoint has no hyper_parameters: is it piper's?")
     return dict(hyper)
+
+
+def _audio(hyper: Mapping[str, Any]) -> AudioConfig:
+    lengths = (
+        int(hyper.get(f"{name}_length", usual)) for name, usual in (("filter", 1024), ("hop", 256), ("win", 1024))
+    )
+    top = hyper.get("mel_fmax")
+    return AudioConfig(
+        int(hyper.get("sample_rate", 22050)), *lengths, int(hyper.get("mel_channels", 80)),
+        float(hyper.get("mel_fmin") or 0.0), None if top is None else float(top),
+    )  # fmt: skip
 
 
 def _symbols(voice: Mapping[str, Any], count: int) -> SymbolTable:

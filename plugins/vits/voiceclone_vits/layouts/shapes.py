@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from voiceclone.errors import ModelFilesInvalid
+from voiceclone.nn.hifigan import GeneratorConfig
 from voiceclone_vits.config import (
     AudioConfig,
     DurationConfig,
@@ -17,9 +19,6 @@ from voiceclone_vits.config import (
     TextConfig,
     VitsConfig,
 )
-
-from voiceclone.errors import ModelFilesInvalid
-from voiceclone.nn.hifigan import GeneratorConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,7 +181,7 @@ def rename(
 
 
 def setting(config: Mapping[str, Any], *path: str, kind: type | tuple[type, ...], file: str = "config.json") -> Any:
-    """The value at ``path`` in ``config``. Raises ModelFilesInvalid naming it where it is missing or of another type."""
+    """The value at ``path`` in ``config``. Raises ModelFilesInvalid where it is missing or of another type."""
     value: Any = config
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
