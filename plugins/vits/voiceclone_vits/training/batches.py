@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from voiceclone.errors import InvalidRequest
 from voiceclone_vits.training.forward import Batch
 from voiceclone_vits.training.store import Store
 
@@ -72,7 +73,7 @@ class Collator:
         tokens = [torch.tensor(store.tokens[index]) for index in indices]
         speakers = None
         if self.speakers is not None:
-            speakers = torch.stack([torch.as_tensor(self.speakers[store.lines[index].speaker]) for index in indices])
+            speakers = torch.stack([self._speaker(store.lines[index].speaker) for index in indices])
         return Batch(
             tokens=torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True),
             token_counts=torch.tensor([len(ids) for ids in tokens]),
@@ -81,6 +82,15 @@ class Collator:
             speakers=speakers,
             languages=None if self.language is None else torch.full((len(indices),), self.language),
         )
+
+    def _speaker(self, name: str) -> Tensor:
+        if self.speakers is None or name not in self.speakers:
+            raise InvalidRequest(
+                f"there is no vector of speaker {name!r}.",
+                field="speaker_vectors",
+                hint="Add it to the file of --speaker-vectors, or leave the speaker out with --speaker.",
+            )
+        return torch.as_tensor(self.speakers[name])
 
 
 def prefetch(collate: Collator, batches: Batches, step: int, threads: int, pinned: bool = False) -> Generator[Batch]:

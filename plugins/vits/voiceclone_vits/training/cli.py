@@ -107,7 +107,7 @@ def train_vits(
     if not export_only:
         plan = Plan(
             corpus, run, init, preset, config, valid, audio_root, speaker, speaker_vectors, language,
-            text,  # type: ignore[arg-type]
+            text,
             longest, device, devices, settings,
         )  # fmt: skip
         try:

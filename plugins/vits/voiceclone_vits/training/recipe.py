@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from voiceclone.errors import InvalidRequest
+from voiceclone_vits.checkpoint import read_checkpoint
 from voiceclone_vits.config import SpeakerKind
 from voiceclone_vits.layouts import own
 from voiceclone_vits.training.batches import Batches, Collator
@@ -94,7 +95,7 @@ def prepare(devices: Devices, plan: Plan, console: Console | None = None) -> Gan
         console.print(_described(store, start, settings))
     torch.manual_seed(settings.seed)
     networks = _networks(start, settings, devices)
-    speakers = speaker_inputs(checkpoint, plan.speaker_vectors)
+    speakers = speaker_inputs(checkpoint, plan.speaker_vectors, start.vectors)
     collate = Collator(store, networks.analysis.pad, speakers, _language(plan, checkpoint.languages))
     batches = Batches(store.of("train"), store.frames, settings.batch_size, settings.seed, devices.rank, devices.world)
     validation = Validation(
@@ -120,8 +121,10 @@ def _start(plan: Plan, lines: list[Line]) -> tuple[Start, Mapping[str, Any]]:
     begun = own.find(plan.run / START)
     speakers = speakers_of(lines)
     if begun is not None:
-        checkpoint, trained = own.read(begun), plan.init is not None
-        return Start(checkpoint, trained=trained), _recipe(plan) if plan.init is None else _recipe_of(plan.run)
+        if plan.init is None:
+            return Start(own.read(begun)), _preset(plan).recipe
+        kept = {"duration_discriminator": read_settings(plan.run).duration_discriminator}
+        return Start(own.read(begun), vectors=read_checkpoint(plan.init).vectors, trained=True), kept
     if plan.init is not None:
         start = start_from(plan.init, speakers)
         return start, {"duration_discriminator": "dur_disc_1" if start.durations else "none"}
@@ -134,17 +137,9 @@ def _preset(plan: Plan) -> Preset:
     return read_config(plan.config) if plan.config is not None else preset(plan.preset)
 
 
-def _recipe(plan: Plan) -> Mapping[str, Any]:
-    return _preset(plan).recipe
-
-
-def _recipe_of(run: Path) -> Mapping[str, Any]:
-    return {"duration_discriminator": read_settings(run).duration_discriminator}
-
-
 def _store(devices: Devices, plan: Plan, lines: list[Line], start: Start, console: Console) -> Store:
     audio, symbols = start.checkpoint.config.audio, start.checkpoint.symbols
-    reader = LineReader(symbols, plan.text, lines)
+    reader = LineReader(symbols, plan.text, lines, start.checkpoint.languages)
     config = StoreConfig(audio.sample_rate, audio.hop_length, longest=plan.longest,
                          tokenizer=f"{reader.mode} {sorted(symbols.as_data().items())!r}")  # fmt: skip
     folder = plan.run / "store"
@@ -206,8 +201,3 @@ def export(run: Path, target: Path, *, choose: Choice = "last") -> list[Path]:
     if config.speaker_kind is not SpeakerKind.VECTOR and not config.text.languages:
         written.append(export_original(trained, target / "original", read_settings(run)))
     return written
-
-
-def shortened(plan: Plan, **settings: Any) -> Plan:
-    """``plan`` with some settings changed."""
-    return replace(plan, settings={**plan.settings, **settings})
