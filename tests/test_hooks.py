@@ -14,7 +14,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from voiceclone import BackendInfo, hookimpl, hookspecs
+from voiceclone import BackendInfo, Recognised, hookimpl, hookspecs
+from voiceclone.errors import ModelFilesInvalid
 from voiceclone.plugins import Plugins, load_plugins
 
 HOOKS = sorted(name for name, value in vars(hookspecs).items() if name.startswith("voiceclone_") and callable(value))
@@ -38,6 +39,28 @@ def test_voiceclone_backends(plugins: Plugins) -> None:
     assert status.plugin == "mine"
     assert status.info is not None
     assert status.info.name == "mine"
+
+
+def test_voiceclone_recognise(plugins: Plugins, tmp_path: Path) -> None:
+    class Failing:
+        @hookimpl
+        def voiceclone_recognise(self, path: Path) -> Recognised | None:
+            raise RuntimeError("no idea")
+
+    class Plugin:
+        @hookimpl
+        def voiceclone_recognise(self, path: Path) -> Recognised | None:
+            if path.suffix == ".broken":
+                raise ModelFilesInvalid("it is cut short.")
+            return Recognised("mine", ("a.bin",), "A model.") if path.suffix == ".mine" else None
+
+    plugins.register(Failing(), "failing")
+    plugins.register(Plugin(), "mine")
+    assert plugins.recognise(tmp_path / "x.mine") == Recognised("mine", ("a.bin",), "A model.")
+    assert plugins.recognise(tmp_path / "x.other") is None
+    assert plugins.errors["failing"][0] == "voiceclone_recognise failed: RuntimeError: no idea"
+    with pytest.raises(ModelFilesInvalid, match="cut short"):
+        plugins.recognise(tmp_path / "x.broken")
 
 
 def test_voiceclone_register_cli(plugins: Plugins) -> None:

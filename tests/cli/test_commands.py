@@ -55,8 +55,10 @@ def test_models_are_added_verified_and_removed(voiceclone: Any, tmp_path: Path) 
     weights = tmp_path / "weights"
     weights.mkdir()
     (weights / "model.safetensors").write_bytes(b"weights")
-    assert voiceclone("models", "add", "mine", weights, "--backend", "nothing").exit_code == 1
-    added = voiceclone("models", "add", "mine", weights, "--backend", "tone", "--set", "size=small")
+    assert voiceclone("models", "add", weights, "--backend", "nothing").exit_code == 1
+    assert "no backend knows" in voiceclone("models", "add", weights).stderr
+    assert voiceclone("models", "add", tmp_path / "elsewhere", "--backend", "tone").exit_code == 1
+    added = voiceclone("models", "add", weights, "--name", "mine", "--backend", "tone", "--set", "size=small")
     assert added.exit_code == 0, added.output
     assert "1 files" in added.stdout
     assert voiceclone("models", "verify", "mine").exit_code == 0

@@ -63,7 +63,7 @@ def read_payload(path: Path, records: Iterable[str] = ()) -> Any:
         raise ModelFilesInvalid(f"{path.name} cannot be read: {describe(error)}") from error
     if not head:
         raise ModelFilesInvalid(f"{path.name} is empty.", hint="Download it again.")
-    if head.startswith(b"version https://g"):
+    if head.startswith(b"version https://"):
         raise ModelFilesInvalid(
             f"{path.name} is a Git LFS pointer, not the weights.", hint="Fetch it with `git lfs pull`."
         )

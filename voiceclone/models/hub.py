@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from voiceclone.errors import InvalidRequest, ModelFilesInvalid, StoreError, describe
+from voiceclone.errors import InvalidRequest, ModelFilesInvalid, StoreError, VoicecloneError, describe
 from voiceclone.models.store import data_home
 
 #: What may belong to a model that is spoken; training states and other runtimes' exports stay there.
@@ -36,11 +36,9 @@ def download(reference: str, folder: Path | None = None) -> Fetched:
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise InvalidRequest(f"hf:{reference} is no repository.", field="source", hint="Write hf:org/name.")
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
-        OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -53,7 +51,8 @@ def download(reference: str, folder: Path | None = None) -> Fetched:
         if not names:
             raise ModelFilesInvalid(f"hf:{repository} holds no weights that could be read here.")
         target = (folder or data_home() / "hub") / repository.replace("/", "--") / commit[:12]
-        snapshot_download(repository, revision=commit or None, local_dir=target, allow_patterns=names)
+        for name in names:
+            hf_hub_download(repository, name, revision=commit or None, local_dir=target)
     except GatedRepoError as error:
         raise ModelFilesInvalid(
             f"hf:{repository} is closed to strangers.", hint="Accept its terms on the hub and `hf auth login`."
@@ -62,7 +61,10 @@ def download(reference: str, folder: Path | None = None) -> Fetched:
         raise ModelFilesInvalid(
             f"hf:{reference} is not on the hub, or not for you.", hint="Is the name right?"
         ) from error
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+    except VoicecloneError:
+        raise
+    # Its client passes on whatever its HTTP library raises, and that library changes.
+    except Exception as error:
         raise StoreError(f"hf:{repository} cannot be downloaded: {describe(error)[:200]}") from error
     licence = getattr(info.card_data, "license", None) or ""
     return Fetched(target, commit[:12], str(licence))

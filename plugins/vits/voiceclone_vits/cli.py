@@ -1,4 +1,4 @@
-"""``voiceclone vits``: voice conversion, and what a checkpoint holds, from the command line."""
+"""``voiceclone vits``: speak, convert voices and look inside checkpoints from the command line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,44 @@ from typing import Annotated
 import typer
 
 _Checkpoint = Annotated[Path, typer.Argument(metavar="CHECKPOINT", exists=True, help="A folder or file of weights.")]
+
+
+def say(
+    checkpoint: _Checkpoint,
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the speech goes (WAV, FLAC or OGG).")],
+    speaker: Annotated[str, typer.Option(help="One of the model's speakers; default: its first.")] = "",
+    language: Annotated[str, typer.Option(help="For models of several languages: the code of one.")] = "",
+    rate: Annotated[float, typer.Option(min=0.25, max=4.0, help="2 is twice as fast.")] = 1.0,
+    text_form: Annotated[str, typer.Option(help="text, symbols of the model, or token ids.")] = "text",
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal samples.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+) -> None:
+    """Speak with one of the model's own speakers, without a server."""
+    import numpy as np
+    import soundfile
+    from pydantic import ValidationError
+
+    from voiceclone import Utterance
+    from voiceclone.errors import OptionUnknown
+    from voiceclone_vits.checkpoint import read_checkpoint
+    from voiceclone_vits.model import VitsModel
+    from voiceclone_vits.options import VitsOptions
+
+    try:
+        options = VitsOptions.model_validate({"text_form": text_form})
+    except ValidationError as error:
+        raise OptionUnknown("--text-form must be text, symbols or ids.", field="text_form") from error
+    loaded = VitsModel(read_checkpoint(checkpoint), device)
+    voice = loaded.speaker_voice(speaker)
+    session, chunks, done = loaded.open(Utterance(text, voice, language, seed, rate, options=options)), [], False
+    while not done:
+        (step,) = loaded.step([session])
+        chunks += [chunk.samples for chunk in step.chunks]
+        done = step.done
+    spoken = np.concatenate(chunks)
+    soundfile.write(out, spoken, loaded.capabilities.sample_rate)
+    typer.echo(f"{out}: {len(spoken) / loaded.capabilities.sample_rate:.2f} s")
 
 
 def convert(
@@ -63,7 +101,8 @@ def show(checkpoint: _Checkpoint) -> None:
 
 def register(cli: typer.Typer) -> None:
     """Hang the commands below ``voiceclone vits``."""
-    group = typer.Typer(help="VITS checkpoints: convert voices, look inside.", no_args_is_help=True)
+    group = typer.Typer(help="VITS checkpoints: speak, convert voices, look inside.", no_args_is_help=True)
+    group.command()(say)
     group.command()(convert)
     group.command()(show)
     cli.add_typer(group, name="vits")

@@ -6,11 +6,11 @@ import math
 
 import torch
 from torch import Tensor, nn
-from voiceclone_vits.config import FlowConfig, FlowKind
 
 from voiceclone.nn.flow import Flip, ResidualCouplingBlock, ResidualCouplingLayer
 from voiceclone.nn.relative_transformer import ChannelNorm, FeedForward, RelativeAttention, RelativeTransformer
 from voiceclone.nn.wavenet import normed
+from voiceclone_vits.config import FlowConfig, FlowKind
 
 
 class PreConvCoupling(ResidualCouplingLayer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from voiceclone import Capabilities, ModelInfo, Reference, Step, Utterance
 from voiceclone.errors import InvalidRequest, LanguageUnsupported, ModelFilesInvalid, PreconditionFailed
-from voiceclone.types import Samples
 from voiceclone_vits.checkpoint import Checkpoint, read_checkpoint
 from voiceclone_vits.config import SpeakerKind
 from voiceclone_vits.options import VitsOptions
@@ -24,6 +24,9 @@ from voiceclone_vits.text import TextFrontend
 from voiceclone_vits.training.forward import spectrogram_config
 from voiceclone_vits.training.spectrogram import Spectrogram
 from voiceclone_vits.voice import check_references, number_voice, read_voice, vector_voice
+
+if TYPE_CHECKING:
+    from voiceclone.types import Samples
 
 
 class VitsModel:
