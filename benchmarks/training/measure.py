@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import torch
@@ -39,35 +40,40 @@ def least(repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
 def alignment(repeats: int, console: Console) -> list[dict[str, Any]]:
     """Score, search and expansion, forwards alone and with the gradients of the expansion; full and ragged lengths."""
     rows = []
-    for batch, tokens, frames in SHAPES:
-        for ragged in (False, True):
-            torch.manual_seed(0)
-            z, mean = torch.randn(batch, CHANNELS, frames), torch.randn(batch, CHANNELS, tokens)
-            log_std = 0.2 * torch.randn(batch, CHANNELS, tokens)
-            share = torch.linspace(0.6, 1.0, batch) if ragged else torch.ones(batch)
-            counts, lengths = (share * tokens).long(), (share * frames).long()
-            masks = sequence_mask(lengths, frames), sequence_mask(counts, tokens)
-            for gradients in (False, True):
-                mean.requires_grad_(gradients)
-                log_std.requires_grad_(gradients)
-
-                def ours() -> None:
-                    found = align(z, mean, log_std, lengths, counts)
-                    _finish(expand(mean, found), expand(log_std, found), gradients)
-
-                def original() -> None:
-                    _, m_p, logs_p = align_and_expand(z, mean, log_std, *masks)
-                    _finish(m_p, logs_p, gradients)
-
-                times = least(repeats, ours=ours, original=original)
-                row = {
-                    "shape": [batch, tokens, frames], "ragged": ragged, "gradients": gradients,
-                    **{f"{name}_ms": round(value, 2) for name, value in times.items()},
-                    "ratio": round(times["original"] / times["ours"], 2),
-                }  # fmt: skip
-                console.print(row)
-                rows.append(row)
+    for shape, ragged, gradients in product(SHAPES, (False, True), (False, True)):
+        case = Case(*shape, ragged, gradients)
+        times = least(repeats, ours=case.ours, original=case.original)
+        row = {
+            "shape": shape, "ragged": ragged, "gradients": gradients,
+            **{f"{name}_ms": round(value, 2) for name, value in times.items()},
+            "ratio": round(times["original"] / times["ours"], 2),
+        }  # fmt: skip
+        console.print(row)
+        rows.append(row)
     return rows
+
+
+class Case:
+    """One batch, aligned and expanded in both ways."""
+
+    def __init__(self, batch: int, tokens: int, frames: int, ragged: bool, gradients: bool) -> None:
+        torch.manual_seed(0)
+        self.z, self.mean = torch.randn(batch, CHANNELS, frames), torch.randn(batch, CHANNELS, tokens)
+        self.log_std = 0.2 * torch.randn(batch, CHANNELS, tokens)
+        share = torch.linspace(0.6, 1.0, batch) if ragged else torch.ones(batch)
+        self.counts, self.lengths = (share * tokens).long(), (share * frames).long()
+        self.masks = sequence_mask(self.lengths, frames), sequence_mask(self.counts, tokens)
+        self.gradients = gradients
+        self.mean.requires_grad_(gradients)
+        self.log_std.requires_grad_(gradients)
+
+    def ours(self) -> None:
+        found = align(self.z, self.mean, self.log_std, self.lengths, self.counts)
+        _finish(expand(self.mean, found), expand(self.log_std, found), self.gradients)
+
+    def original(self) -> None:
+        _, m_p, logs_p = align_and_expand(self.z, self.mean, self.log_std, *self.masks)
+        _finish(m_p, logs_p, self.gradients)
 
 
 def _finish(m_p: torch.Tensor, logs_p: torch.Tensor, gradients: bool) -> None:

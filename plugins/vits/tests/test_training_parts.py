@@ -191,7 +191,9 @@ def test_batches_are_of_similar_length_and_the_same_for_every_process() -> None:
     assert sorted(seen) == list(range(200))
     spread = np.mean([np.ptp([frames[index] for index in batches.at(step)]) for step in range(25)])
     assert spread < 150
-    assert [batches.at(step) for step in range(60)] == [Batches(range(200), frames, 8, 3).at(step) for step in range(60)]
+    assert [batches.at(step) for step in range(60)] == [
+        Batches(range(200), frames, 8, 3).at(step) for step in range(60)
+    ]
     assert {tuple(batches.at(step)) for step in range(25)} != {tuple(batches.at(step)) for step in range(25, 50)}
     pair = [Batches(range(200), frames, 4, 3, rank, 2) for rank in range(2)]
     assert sorted(pair[0].at(7) + pair[1].at(7)) == sorted(batches.at(7))
