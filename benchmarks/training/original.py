@@ -18,32 +18,25 @@ from voiceclone_vits.training.step import Networks
 
 
 def score(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Log-likelihoods ``[B, T_mel, T_text]`` as the sum of four terms, two of them products."""
+    """Log-likelihoods ``[B, T_text, T_mel]`` as the sum of four terms, two of them products."""
     with torch.no_grad():
         precision = torch.exp(-2 * log_std)
-        constant = torch.sum(-0.5 * math.log(2 * math.pi) - log_std, [1], keepdim=True)
-        square = torch.matmul(-0.5 * (z**2).transpose(1, 2), precision)
-        mixed = torch.matmul(z.transpose(1, 2), mean * precision)
-        means = torch.sum(-0.5 * (mean**2) * precision, [1], keepdim=True)
+        constant = torch.sum(-0.5 * math.log(2 * math.pi) - log_std, [1])[:, :, None]
+        square = torch.matmul(precision.transpose(1, 2), -0.5 * z**2)
+        mixed = torch.matmul((mean * precision).transpose(1, 2), z)
+        means = torch.sum(-0.5 * (mean**2) * precision, [1])[:, :, None]
         return constant + square + mixed + means
-
-
-def path(value: Tensor, mask: Tensor) -> Tensor:
-    """The dense path ``[B, T_mel, T_text]`` by the Cython search that the originals' forks install."""
-    from monotonic_alignment_search import maximum_path
-
-    found: Tensor = maximum_path(value.transpose(1, 2), mask.transpose(1, 2))
-    return found.transpose(1, 2)
 
 
 def align_and_expand(
     z: Tensor, mean: Tensor, log_std: Tensor, frame_mask: Tensor, token_mask: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Path, and mean and deviation of each frame by a product with it."""
-    mask = frame_mask.transpose(1, 2) * token_mask
-    attention = path(score(z, mean, log_std), mask).detach()
-    expanded = (torch.matmul(attention, part.transpose(1, 2)).transpose(1, 2) for part in (mean, log_std))
-    return attention, *expanded
+    """Path ``[B, T_text, T_mel]`` by the Cython search that forks install, and what it expands by products."""
+    from monotonic_alignment_search import maximum_path
+
+    mask = token_mask.transpose(1, 2) * frame_mask
+    attention: Tensor = maximum_path(score(z, mean, log_std), mask).detach().to(z.dtype)
+    return attention, torch.matmul(mean, attention), torch.matmul(log_std, attention)
 
 
 class OriginalStep:
@@ -67,7 +60,7 @@ class OriginalStep:
         posterior = model.enc_q(spectrogram, frame_mask)
         z_p = model.flow(posterior.z, frame_mask)
         attention, m_p, logs_p = align_and_expand(z_p, text.m, text.logs, frame_mask, text.mask)
-        durations = attention.sum(1, keepdim=True)
+        durations = attention.sum(2)[:, None]
         x = text.x.detach()
         if isinstance(model.dp, StochasticDurationPredictor):
             noise = torch.randn(x.shape[0], 2, x.shape[2])

@@ -146,7 +146,8 @@ class GanTrainer:
         with self.average.in_place(model), torch.no_grad():
             model.eval()
             scores = self.validation.scores(model, self.take_step.autocast)
-            if writer is not None and (self.step % self.config.plot_every == 0 or last):
+            every = self.config.plot_every
+            if writer is not None and every > 0 and (self.step % every == 0 or last):
                 self.validation.plot(model, writer, self.step)
         if writer is not None:
             for name, value in scores.items():
