@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from voiceclone.errors import InvalidRequest
+from voiceclone.training.checkpoint import list_checkpoints, load_tensors
 from voiceclone_vits.checkpoint import read_checkpoint
 from voiceclone_vits.config import SpeakerKind
 from voiceclone_vits.layouts import own
@@ -31,7 +33,7 @@ from voiceclone_vits.training.export import (
 from voiceclone_vits.training.forward import Analysis, GeneratorPass
 from voiceclone_vits.training.presets import Preset, preset, read_config
 from voiceclone_vits.training.settings import TrainConfig
-from voiceclone_vits.training.start import Start, speaker_inputs, start_fresh, start_from
+from voiceclone_vits.training.start import Start, judges_beside, speaker_inputs, start_fresh, start_from
 from voiceclone_vits.training.step import Networks, build_networks
 from voiceclone_vits.training.store import Store, StoreConfig, open_store
 from voiceclone_vits.training.text import LineReader, TextMode
@@ -43,6 +45,7 @@ _FINE_TUNING: Mapping[str, Any] = {"learning_rate": 2e-5, "steps": 2000}
 _FROM_NOTHING: Mapping[str, Any] = {"learning_rate": 2e-4, "steps": 300_000}
 #: The segment of the original, in frames.
 _SEGMENT_FRAMES = 32
+Tensors: TypeAlias = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def prepare(devices: Devices, plan: Plan, console: Console | None = None) -> Gan
         raise InvalidRequest(f"segment_size must be a multiple of the hop, {hop} samples.", field="segment_size")
     store = _store(devices, plan, lines, start, console)
     if devices.rank == 0:
-        own.write(checkpoint, plan.run / START)
+        if own.find(plan.run / START) is None:
+            own.write(checkpoint, plan.run / START)
         (plan.run / SETTINGS).write_text(settings.to_json(), "utf-8")
         console.print(_described(store, start, settings))
     torch.manual_seed(settings.seed)
@@ -121,16 +125,31 @@ def _start(plan: Plan, lines: list[Line]) -> tuple[Start, Mapping[str, Any]]:
     begun = own.find(plan.run / START)
     speakers = speakers_of(lines)
     if begun is not None:
-        if plan.init is None:
-            return Start(own.read(begun)), _preset(plan).recipe
+        discriminator, durations, vectors = _judges(plan)
+        start = Start(own.read(begun), discriminator, durations, vectors, trained=plan.init is not None)
         kept = {"duration_discriminator": read_settings(plan.run).duration_discriminator}
-        return Start(own.read(begun), vectors=read_checkpoint(plan.init).vectors, trained=True), kept
+        return start, _preset(plan).recipe if plan.init is None else kept
     if plan.init is not None:
         start = start_from(plan.init, speakers)
         return start, {"duration_discriminator": "dur_disc_1" if start.durations else "none"}
     chosen = _preset(plan)
     seed = int(plan.settings.get("seed", TrainConfig.__dataclass_fields__["seed"].default))
     return start_fresh(chosen.checkpoint(tuple(speakers)), seed), chosen.recipe
+
+
+def _judges(plan: Plan) -> tuple[Tensors | None, Tensors | None, Tensors]:
+    """The discriminators of a run that was begun, and the vectors of the checkpoint that it began with."""
+    found = list_checkpoints(plan.run)
+    judges: list[Tensors | None] = [
+        load_tensors(found[-1], name) if found and (found[-1] / f"{name}.safetensors").is_file() else None
+        for name in ("discriminator", "durations")
+    ]
+    if plan.init is None:
+        return judges[0], judges[1], {}
+    checkpoint = read_checkpoint(plan.init)
+    if not found:
+        judges = [part.state_dict() if part else None for part in judges_beside(plan.init, checkpoint)]
+    return judges[0], judges[1], checkpoint.vectors
 
 
 def _preset(plan: Plan) -> Preset:

@@ -91,13 +91,14 @@ class GanTrainer:
                 self.seconds += time.perf_counter() - began
                 self.step += 1
                 ended = self._ended()
-                if self.step % self.config.log_every == 0 or ended:
-                    note = self._log(writer)
-                    bar.update(row, note=note)
+                saves = self.step % self.config.save_every == 0 or ended
+                # Every process takes part: the losses are averaged over all.
+                if self.step % self.config.log_every == 0 or saves:
+                    bar.update(row, note=self._log(writer))
                 bar.update(row, completed=self.progress)
                 if first and (self.step % self.config.validate_every == 0 or ended):
                     scores = self._validate(writer, console, last=ended)
-                if first and (self.step % self.config.save_every == 0 or ended):
+                if first and saves:
                     self.save()
             ahead.close()
         return scores
@@ -172,7 +173,6 @@ class GanTrainer:
 
     def save(self) -> Path:
         """Write a checkpoint of everything the next step depends on."""
-        self._log(None)
         tensors: dict[str, Mapping[str, Tensor]] = {"average": self.average.tensors}
         for name, module in self.networks.parts().items():
             tensors[name] = module.state_dict()
