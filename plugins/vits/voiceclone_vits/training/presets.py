@@ -48,7 +48,10 @@ class Preset:
 def with_speakers(config: VitsConfig, count: int) -> VitsConfig:
     """``config`` for ``count`` speakers; one needs no table."""
     if count <= 1:
-        return config
+        return replace(
+            config, speaker_channels=0, duration=replace(config.duration, speaker=False),
+            text=replace(config.text, speaker_layer=None),
+        )  # fmt: skip
     channels = config.speaker_channels or _SPEAKER_CHANNELS
     return replace(
         config, speaker_kind=SpeakerKind.NUMBER, speakers=count, speaker_channels=channels,
