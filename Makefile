@@ -8,10 +8,10 @@ PLUGINS := $(notdir $(wildcard plugins/*/voiceclone_*))
 export MYPYPATH := $(subst $(eval) ,:,$(wildcard plugins/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench protos lock clean
+.PHONY: help setup demo test sanitize lint format bench bench-gpu protos lock clean
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## make .venv, install the locked packages, generate protos, build (EXTRAS="train quality" adds those)
 	@command -v $(PYTHON) >/dev/null || { echo "[setup] $(PYTHON) is missing: sudo apt-get install -y python3 python3-venv"; exit 1; }
@@ -26,6 +26,10 @@ test: setup ## run the tests (PYTEST_ARGS="-k mas" to pick)
 	@echo "[test] pytest"
 	@$(VENV) -m pytest -m "not network" $(PYTEST_ARGS)
 
+sanitize: setup ## run every CPU kernel under AddressSanitizer and UndefinedBehaviorSanitizer
+	@echo "[sanitize] tests/native at each CPU level"
+	@$(VENV) scripts/sanitize.py
+
 lint: setup ## check style and types
 	@echo "[lint] ruff check, ruff format --check, mypy --strict"
 	@$(VENV) -m ruff check .
@@ -36,10 +40,15 @@ format: setup ## rewrite the code in the project's style
 	@$(VENV) -m ruff check --fix .
 	@$(VENV) -m ruff format .
 
-bench: EXTRAS += train quality
+bench: EXTRAS += train quality bench
 bench: setup ## measure kernels, serving and speech; results go to benchmarks/results
 	@for name in kernels serving quality; do echo "[bench] $$name"; $(VENV) -m benchmarks.$$name || exit 1; done
 	@$(VENV) benchmarks/report.py
+
+bench-gpu: EXTRAS += bench bench-gpu
+bench-gpu: export VOICECLONE_CUDA ?= on
+bench-gpu: setup ## on a GPU machine: build with CUDA, test, look for memory errors, measure the kernels
+	@$(VENV) scripts/bench_gpu.py
 
 protos: setup ## compile protos/ into voiceclone/_proto
 	@echo "[protos] voiceclone/_proto"

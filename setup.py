@@ -7,17 +7,26 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib import metadata, util
 from pathlib import Path
 
 from setuptools import Command, Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.errors import CCompilerError
 
 ROOT = Path(__file__).resolve().parent
 NATIVE = "VOICECLONE_NATIVE"  # auto (default): build if possible; on: fail if not; off: never
 CUDA = "VOICECLONE_CUDA"  # auto (default): CUDA kernels if nvcc is found; on: fail if not; off: never
+HOST = (
+    "VOICECLONE_HOST"  # auto (default): the pybind11 module if possible; on: fail if not; off: a wheel for every Python
+)
 MINIMUM_TORCH = (2, 11)
+HOST_MODULE = "voiceclone._host"
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow")
+EXTRAS = ("dev", "train", "quality", "bench", "bench-gpu")
 
 
 class NativeUnavailable(Exception):
@@ -83,12 +92,34 @@ class BuildNative(build_ext):
     def build_extension(self, ext: Extension) -> None:
         if switch(NATIVE) == "off":
             return
+        if ext.name == HOST_MODULE:
+            self.build_host(ext)
+            return
         try:
             self.cmake_build(ext)
         except (NativeUnavailable, subprocess.CalledProcessError, OSError) as error:
             if switch(NATIVE) == "on":
                 raise SystemExit(f"{NATIVE}=on, but the native kernels were not built: {error}") from error
             print(f"warning: native kernels not built ({error}); voiceclone will run on plain torch", file=sys.stderr)
+
+    def build_host(self, ext: Extension) -> None:
+        """The pybind11 module. The package is whole without it: only VOICECLONE_HOST=on makes its absence an error."""
+        if switch(HOST) == "off":
+            return
+        include = Path(sysconfig.get_paths()["include"])
+        try:
+            if not (include / "Python.h").exists():
+                raise NativeUnavailable("Python.h is missing; `sudo apt-get install python3-dev` brings it")
+            if util.find_spec("pybind11") is None:
+                raise NativeUnavailable("`pip install pybind11` brings what it is compiled with")
+            import pybind11
+
+            ext.extra_compile_args += ["-isystem", pybind11.get_include()]
+            super().build_extension(ext)
+        except (NativeUnavailable, CCompilerError, OSError) as error:
+            if switch(HOST) == "on":
+                raise SystemExit(f"{HOST}=on, but {ext.name} was not built: {error}") from error
+            print(f"warning: {ext.name} not built ({error}); the same runs in Python", file=sys.stderr)
 
     def cmake_build(self, ext: Extension) -> None:
         torch = torch_directory()
@@ -120,6 +151,16 @@ def forget_moved_build(folder: Path) -> None:
     cache = folder / "CMakeCache.txt"
     if cache.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}\n" not in cache.read_text("utf-8"):
         shutil.rmtree(folder)
+
+
+class BuildWheel(bdist_wheel):
+    """A wheel that holds the pybind11 module fits one Python only, and its name must say so."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        if any(Path(self.bdist_dir).rglob("_host*.so")):
+            self.py_limited_api = False
+        tag: tuple[str, str, str] = super().get_tag()
+        return tag
 
 
 class BuildPython(build_py):
@@ -163,14 +204,33 @@ setup(
     packages=find_packages(include=["voiceclone", "voiceclone.*"]),
     package_data={"": ["py.typed", "*.json", "*.tsv", "*.pyi"]},
     install_requires=requirements("runtime"),
-    extras_require={name: requirements(name) for name in ("dev", "train", "quality")},
+    extras_require={name: requirements(name) for name in EXTRAS},
     entry_points={
         "console_scripts": ["voiceclone = voiceclone.cli.main:app"],
         "voiceclone.plugins": ["tone = voiceclone.testing.tone"],
         "pytest11": ["voiceclone = voiceclone.testing.plugin"],
     },
-    ext_modules=[Extension("voiceclone._C", sources=[], py_limited_api=True, optional=True)],
-    cmdclass={"build_ext": BuildNative, "build_py": BuildPython, "protos": GenerateProtos},
+    ext_modules=[
+        Extension("voiceclone._C", sources=[], py_limited_api=True, optional=True),
+        Extension(
+            HOST_MODULE,
+            sources=sorted(str(path.relative_to(ROOT)) for path in (ROOT / "csrc" / "host").glob("*.cpp")),
+            depends=sorted(str(path.relative_to(ROOT)) for path in (ROOT / "csrc" / "host").glob("*.h")),
+            include_dirs=["csrc"],
+            # Contracted sums would round differently from the same sums in Python.
+            extra_compile_args=[
+                "-std=c++17",
+                "-O3",
+                "-g0",
+                "-fvisibility=hidden",
+                "-ffp-contract=off",
+                "-fno-trapping-math",
+                *WARNINGS,
+            ],
+            optional=True,
+        ),
+    ],
+    cmdclass={"build_ext": BuildNative, "bdist_wheel": BuildWheel, "build_py": BuildPython, "protos": GenerateProtos},
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
     classifiers=[
         "Development Status :: 3 - Alpha",

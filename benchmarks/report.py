@@ -1,4 +1,4 @@
-"""`python benchmarks/report.py`: writes the README's table of figures from the JSON files that the benchmarks left."""
+"""`python benchmarks/report.py`: writes the README's and the kernel page's figures from what the benchmarks left."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ def serving_rows(result: dict[str, Any]) -> list[Row]:
     """Rows of `benchmarks.serving`: what is measured, the figure, the command that repeats it."""
     command = "`python -m benchmarks.serving`"
     first, over, streams = result["first_audio"], result["overhead"], result["sustained"]
+    own = result["overhead_own_cores"]
     return [
         ("first audio of a sentence through gRPC, p50 / p95", _pair(first, "ttfa_p50_ms", "ttfa_p95_ms"), command),
         ("real-time factor through gRPC, p50", f"{first['rtf_p50']:.3f}", command),
-        ("a unary call beyond an empty gRPC echo and the engine, p50", f"{over['overhead_p50_ms']:.2f} ms", command),
+        ("a unary call beyond the engine behind bare gRPC, p50", f"{over['overhead_p50_ms']:.2f} ms", command),
+        ("the same, server and client on a core each", f"{own['overhead_p50_ms']:.2f} ms" if own else "", command),
         ("streams at once in real time, no chunk late", _at_least(streams), command),
     ]
 
@@ -38,17 +40,60 @@ def quality_rows(result: dict[str, Any]) -> list[Row]:
 
 
 def kernel_rows(result: dict[str, Any]) -> list[Row]:
-    """Rows of `benchmarks.kernels`, at the best level this processor has."""
-    rows = next(iter(result["levels"].values()))
-    wanted = [row for row in rows if row["layout"] == "frames_tokens"]
+    """Rows of `benchmarks.kernels` that have a ratio asked for: each op's largest case, at this processor's best."""
+    last: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in result["rows"]:
+        if row["bars"] and row["level"] == result["rows"][0]["level"]:
+            last[row["op"], row["variant"]] = row
     return [
         (
-            f"aligning {row['batch']} x {row['tokens']} tokens with {row['frames']} frames, one thread",
-            f"{row['milliseconds']:.2f} ms ({100 * row['of_bound']:.0f} % of the speed of reading the input)",
+            f"`{row['op']}`, {row['variant']}, {row['case']}",
+            f"{_ms(row['ms'])} ms: " + ", ".join(f"{bar['ratio']:.1f}x {name}" for name, bar in row["bars"].items()),
             "`python -m benchmarks.kernels`",
         )
-        for row in wanted
+        for row in last.values()
     ]
+
+
+def kernel_table(result: dict[str, Any]) -> str:
+    """Every row of `benchmarks.kernels` as Markdown, with the machine that it was measured on."""
+    lines = ["| op | case | ours | ms | GB/s | GFLOP/s | of the floor | against |", "|---|---|---|---|---|---|---|---|"]
+    for row in result["rows"]:
+        floor = f"{100 * row['of_floor']:.0f} % of {row['floor']['name']}" if "of_floor" in row else ""
+        against = [_ratio(row, name, peer["ratio"]) for name, peer in row["peers"].items()]
+        against += [_ratio(row, name, bar["ratio"]) for name, bar in row["bars"].items() if name not in row["peers"]]
+        against += [f"{name}: absent ({why})" for name, why in row["absent"].items()]
+        threads = "" if row["threads"] == 1 or row["device"] != "cpu" else f", {row['threads']} threads"
+        rates = (f"{row[name]:.1f}" if name in row else "" for name in ("gigabytes_per_second", "gigaflops"))
+        cells = [
+            f"`{row['op']}`", row["case"], f"{row['variant']}, {row['level']}{threads}{', cold' * row['cold']}",
+            _ms(row["ms"]), *rates, floor, "<br>".join(against),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    machine = result["machine"]
+    hardware = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine.get("gpu") else "")
+    ceilings = ", ".join(
+        f"{item['what']} {item['value']:.0f} {item['unit']} (threads: {item['threads']})"
+        for item in result["ceilings"]
+    )  # fmt: skip
+    lines += ["", f"{hardware}, torch {machine['torch']}. Measured of the machine in the same run: {ceilings}."]
+    return "\n".join(lines)
+
+
+def _ratio(row: dict[str, Any], name: str, ratio: float) -> str:
+    """A ratio, in bold where it is short of the one that is asked for."""
+    bar = row["bars"].get(name)
+    text = f"{ratio:.2f}x {name}"
+    if bar is None:
+        return text
+    return (
+        f"{text} (asked: {bar['wanted']:g}x)" if ratio >= bar["wanted"] else f"**{text} (asked: {bar['wanted']:g}x)**"
+    )
+
+
+def _ms(value: float) -> str:
+    """Three figures that count."""
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def _pair(figures: dict[str, float], *names: str) -> str:
@@ -69,7 +114,7 @@ def table(results: Path) -> str:
         result = json.loads(path.read_text(encoding="utf-8"))
         if path.stem == "serving":
             rows, machine = rows + serving_rows(result), result["machine"]
-        elif path.stem == "kernels":
+        elif path.stem == "kernels-cpu":
             rows += kernel_rows(result)
         elif path.stem.startswith("quality"):
             rows += quality_rows(result)
@@ -81,13 +126,23 @@ def table(results: Path) -> str:
     return "\n".join(lines)
 
 
+def replace(page: Path, block: str, begin: str = BEGIN, end: str = END) -> None:
+    """Put ``block`` between the two markers of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    block = table(ROOT / "benchmarks" / "results")
-    readme.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}", encoding="utf-8")
+    results = ROOT / "benchmarks" / "results"
+    block = table(results)
+    replace(ROOT / "README.md", block)
+    for device in ("cpu", "gpu"):
+        path = results / f"kernels-{device}.json"
+        if path.exists():
+            figures = kernel_table(json.loads(path.read_text(encoding="utf-8")))
+            marker = f"<!-- {device}:%s -->"
+            replace(ROOT / "docs" / "kernels.md", figures, marker % "begin", marker % "end")
     print(block)
 
 

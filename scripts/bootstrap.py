@@ -162,7 +162,9 @@ def install_editable() -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("extras", nargs="*", choices=[[], "train", "quality"], help="further locked packages")
+    parser.add_argument(
+        "extras", nargs="*", choices=[[], "train", "quality", "bench", "bench-gpu"], help="further locked packages"
+    )
     extras = parser.parse_args().extras
     check_machine()
     (ROOT / "build").mkdir(exist_ok=True)

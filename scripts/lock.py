@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "requirements"
-NAMES = ("runtime", "dev", "train", "quality")
+NAMES = ("runtime", "dev", "train", "quality", "bench", "bench-gpu")
 OLDEST_PYTHON = "3.10"
 
 

@@ -3,95 +3,123 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
-import platform
-import statistics
+import pkgutil
+import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import torch
-
+import benchmarks.kernels
+from benchmarks.kernels.machine import machine
+from benchmarks.kernels.timer import Clock, Row, Timer
 from voiceclone import ops
-from voiceclone.ops.mas import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Batch, tokens, frames: a few sentences, a training batch, a batch of long sentences.
-SHAPES = ((16, 128, 512), (32, 200, 1000), (64, 400, 2000))
-LAYOUTS: tuple[Layout, ...] = ("frames_tokens", "tokens_frames")
+RESULTS = ROOT / "benchmarks" / "results"
 
 
-def cpu_milliseconds(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Lower quartile of each one's processor time over rounds that take turns, each with cold caches.
-
-    Processor time of this thread and the lower quartile, because a machine is seldom idle.
-    """
-    cold = torch.ones(16 << 20)  # 64 MiB
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, call in work.items():
-            cold.add_(1)
-            before = time.thread_time_ns()
-            call()
-            times[name].append((time.thread_time_ns() - before) / 1e6)
-    return {name: statistics.quantiles(found, n=4)[0] for name, found in times.items()}
+def modules() -> Iterator[ModuleType]:
+    """Those that measure an op, by name."""
+    for found in sorted(pkgutil.iter_modules(benchmarks.kernels.__path__), key=lambda item: item.name):
+        if found.name != "__main__" and not found.ispkg:
+            module = importlib.import_module(f"benchmarks.kernels.{found.name}")
+            if hasattr(module, "rows"):
+                yield module
 
 
-def measure(rounds: int) -> list[dict[str, Any]]:
-    """One row a shape and layout, on one thread. The bound is reading ``value`` once, measured in the same rounds."""
-    torch.set_num_threads(1)
-    rows = []
-    for batch, tokens, frames in SHAPES:
-        for layout in LAYOUTS:
-            shape = (batch, frames, tokens) if layout == "frames_tokens" else (batch, tokens, frames)
-            value = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-            found = cpu_milliseconds({"mas": partial(ops.mas, value, layout=layout), "read": value.sum}, rounds)
-            rows.append({
-                "op": "mas", "batch": batch, "tokens": tokens, "frames": frames, "layout": layout,
-                "milliseconds": found["mas"], "of_bound": found["read"] / found["mas"],
-                "gigabytes_per_second": value.nbytes / found["mas"] / 1e6,
-            })  # fmt: skip
-    return rows
+def measure(timer: Timer) -> Iterator[Row]:
+    """The rows of every module, each one printed as soon as it is known."""
+    for module in modules():
+        for row in module.rows(timer):
+            print(line(row), file=sys.stderr, flush=True)
+            yield row
 
 
-def at_level(level: str, rounds: int) -> list[dict[str, Any]]:
+def line(row: Row) -> str:
+    """A row for the terminal."""
+    parts = [f"{row['op']} {row['case']} [{row['variant']}, {row['level']}]: {row['ms']:.3f} ms"]
+    if "of_floor" in row:
+        parts.append(f"{100 * row['of_floor']:.0f} % of {row['floor']['name']}")
+    parts += [f"{peer['ratio']:.2f}x {name}" for name, peer in row["peers"].items()]
+    parts += [f"{name}: absent ({why})" for name, why in row["absent"].items()]
+    parts += [
+        f"{'meets' if bar['ratio'] >= bar['wanted'] else 'MISSES'} {bar['wanted']:g}x {name}"
+        for name, bar in row["bars"].items()
+    ]
+    return ", ".join(parts)
+
+
+def at_level(level: str, only: str, quick: bool) -> dict[str, Any]:
     """The same in a process that may use no more than ``level`` of the processor."""
-    command = [sys.executable, "-m", "benchmarks.kernels", "--rows", "--rounds", str(rounds)]
+    command = [sys.executable, "-m", "benchmarks.kernels", "--out", "-", "--only", only, *(["--quick"] * quick)]
     environment = {**os.environ, "VOICECLONE_CPU": level}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    rows: list[dict[str, Any]] = json.loads(done.stdout)
-    return rows
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def merged(result: dict[str, Any], path: Path, only: str) -> dict[str, Any]:
+    """With the rows of an earlier run of the same machine that this one was told to leave out."""
+    if not only or not path.exists():
+        return result
+    earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    hardware = ("cpu", "cores", "gpu", "torch")
+    if any(earlier["machine"].get(name) != result["machine"].get(name) for name in hardware):
+        return result
+    kept = [row for row in earlier["rows"] if not re.search(only, f"{row['op']} {row['case']}")]
+    rows = sorted([*kept, *result["rows"]], key=lambda row: (row["op"], row["level"] != result["rows"][0]["level"]))
+    return {**result, "rows": rows}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="rounds a figure (default: %(default)s)")
-    parser.add_argument("--rows", action="store_true", help="only print the rows of this process")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "kernels.json")
+    parser.add_argument(
+        "--only", default="", metavar="REGEX", help="measure where this matches 'OP CASE', keep the rest"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a result")
+    parser.add_argument("--gpu", action="store_true", help="measure the CUDA kernels")
+    parser.add_argument("--levels", default="", help="lesser CPU levels to measure as well, such as avx2,plain")
+    parser.add_argument(
+        "--out", type=Path, help="JSON file (default: benchmarks/results/kernels-cpu.json); - prints it"
+    )
     options = parser.parse_args(arguments)
-    status = ops.describe()
-    if not status.loaded:
-        print(f"nothing to measure: {status}", file=sys.stderr)
+    if not ops.describe().loaded:
+        print(f"nothing to measure: {ops.describe()}", file=sys.stderr)
         return 1
-    if options.rows:
-        print(json.dumps(measure(options.rounds)))
+    timer = Timer(clock(gpu=options.gpu), only=options.only, quick=options.quick)
+    result: dict[str, Any] = {"machine": machine(), "rows": list(measure(timer)), "ceilings": timer.ceilings}
+    if not result["rows"]:
+        print(f"no row matches {options.only!r}", file=sys.stderr)
+        return 1
+    for level in filter(None, options.levels.split(",")):
+        result["rows"] += at_level(level, options.only, options.quick)["rows"]
+    if options.out and str(options.out) == "-":
+        print(json.dumps(result))
         return 0
-    machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__,
-               "load_average": os.getloadavg()}  # fmt: skip
-    levels = {level: at_level(level, options.rounds) for level in dict.fromkeys((status.cpu, "avx2", "plain"))}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"machine": machine, "levels": levels}, indent=1) + "\n", encoding="utf-8")
-    for level, rows in levels.items():
-        for row in rows:
-            shape = f"{row['batch']} x {row['tokens']} x {row['frames']}"
-            speed = f"{row['gigabytes_per_second']:5.1f} GB/s, {100 * row['of_bound']:3.0f} % of reading once"
-            print(f"{row['op']} {level:6} {row['layout']:13} {shape:15} {row['milliseconds']:8.2f} ms, {speed}")
+    path = options.out or RESULTS / f"kernels-{'gpu' if options.gpu else 'cpu'}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(merged(result, path, options.only), indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def clock(*, gpu: bool) -> Clock:
+    if gpu:
+        import torch
+
+        if not (torch.cuda.is_available() and ops.describe().cuda):
+            raise SystemExit(f"nothing to measure: needs a CUDA device and the CUDA kernels; {ops.describe()}")
+        from benchmarks.kernels.gpu import GpuClock
+
+        return GpuClock()
+    from benchmarks.kernels.cpu import CpuClock
+
+    return CpuClock()
 
 
 if __name__ == "__main__":

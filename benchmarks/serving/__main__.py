@@ -15,16 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.measure import Target, everything
+from benchmarks.serving.measure import Target, everything, overhead_alone
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def child(model: str) -> Iterator[Target]:
-    """The measured process, for the time of the block."""
+def child(model: str, cores: set[int] | None = None) -> Iterator[Target]:
+    """The measured process, for the time of the block; on ``cores`` alone where they are given."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "benchmarks.serving.child", model]
+    command = [sys.executable, "-m", "benchmarks.serving.child", model, *(map(str, sorted(cores or ())))]
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment, cwd=ROOT) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -35,6 +35,23 @@ def child(model: str) -> Iterator[Target]:
             yield Target(f"127.0.0.1:{line[0]}", f"127.0.0.1:{line[1]}", line[2])
         finally:
             process.stdin.close()
+
+
+def on_own_cores(model: str, calls: int) -> dict[str, Any]:
+    """The overhead once more, server and client on a core each: a thread that moves finds its caches empty.
+
+    Empty where this machine has no two cores, or does not let us choose.
+    """
+    if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
+        return {}
+    everywhere = os.sched_getaffinity(0)
+    theirs, ours = sorted(everywhere)[:2]
+    with child(model, {theirs}) as target:
+        os.sched_setaffinity(0, {ours})
+        try:
+            return asyncio.run(overhead_alone(target, calls))
+        finally:
+            os.sched_setaffinity(0, everywhere)
 
 
 def machine() -> dict[str, Any]:
@@ -64,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = machine()
     with child(options.model) as target:
         result = {"machine": before, **asyncio.run(everything(target, options.calls, options.seconds))}
+    result["overhead_own_cores"] = on_own_cores(options.model, options.calls)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))

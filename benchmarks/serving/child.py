@@ -23,29 +23,28 @@ from voiceclone.voices import VoiceStore
 
 
 class Bare:
-    """Calls without messages of ours: an echo, the engine alone, and the process's CPU time."""
+    """What a call would cost without a server of ours: the echo of bytes, and the engine behind bare gRPC."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._conditioning = b""
 
     async def echo(self, request: bytes, context: Any) -> bytes:
         """As many bytes as ``request`` says."""
         return bytes(int(request))
 
     async def engine(self, request: bytes, context: Any) -> bytes:
-        """Seconds that one utterance takes between submission and its last chunk, without server around it."""
+        """The samples of one utterance, straight from the engine."""
         loaded = self.server.catalogue.registry.get("tone")
         assert loaded is not None
-        voice = await asyncio.to_thread(self.server.catalogue.store.get_voice, "voices/tone")
-        data = await self.server.catalogue.data(voice, loaded)
+        if not self._conditioning:
+            voice = await self.server.catalogue.voice("voices/tone")
+            self._conditioning = (await self.server.catalogue.data(voice, loaded)).conditioning
         utterance = Utterance(
-            text=request.decode(), voice=data.conditioning, language="en", options=loaded.model.options()
+            text=request.decode(), voice=self._conditioning, language="en", options=loaded.model.options()
         )
-        begin = time.perf_counter()
         async with await self.server.engine.submit(loaded, utterance, max_lead=math.inf) as stream:
-            async for _ in stream:
-                pass
-        return repr(time.perf_counter() - begin).encode()
+            return b"".join([chunk.samples.astype("<i2").tobytes() async for chunk in stream])
 
     async def cpu(self, request: bytes, context: Any) -> bytes:
         """CPU seconds of this process so far."""
@@ -74,5 +73,7 @@ async def main(model: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if cores := set(map(int, sys.argv[2:])):
+        os.sched_setaffinity(0, cores)  # before there are threads, which inherit it
     with tempfile.TemporaryDirectory() as folder:
         run_loop(main(sys.argv[1] if len(sys.argv) > 1 else "", Path(folder)))

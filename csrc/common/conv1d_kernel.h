@@ -141,37 +141,53 @@ struct Kernel {
     if (row + 1 <= rows) multiply<1, kVectors>(panel, row, output);
   }
 
-  // Rows [begin, end) of a tile that starts at superblock `first`: outputs from sums of all points.
+  // Rows [begin, end) of a tile that starts at superblock `first`: outputs from sums of all points. kLast: the last
+  // points have weights, which they lack where two or three taps leave part of the only piece empty.
+  template <bool kBlocks, bool kResidual, int kLast>
   static void finish(const Layer& layer, const Run& run, int64_t first, int64_t begin, int64_t end, int64_t panel,
                      int64_t width, const float* sums, int64_t point_floats) {
-    const int64_t d = layer.dilation;
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t t = layer.span() * (first + row / d) + row % d;
-      const float* s = sums + (row - begin) * kPanel;
+    const int64_t d = layer.dilation, y_step = d * run.y_stride, more_step = d * run.residual_stride;
+    int64_t superblock = first + begin / d, phase = begin % d;
+    for (int64_t row = begin; row < end; ++row, sums += kPanel) {
+      const int64_t t = layer.span() * superblock + phase;
+      if (++phase == d) phase = 0, ++superblock;
       for (int64_t n = 0; n < width; n += kWidth) {
         const int64_t o = panel + n;
         const F bias = Isa::load(layer.bias + o);
         float* y = run.y + t * run.y_stride + o;
-        const float* more = run.residual + t * run.residual_stride + o;
+        const float* more = kResidual ? run.residual + t * run.residual_stride + o : nullptr;
         const auto write = [&](int64_t i, F value) {
           value = Isa::add(value, bias);
-          if (run.residual != nullptr) value = Isa::add(value, Isa::load(more + i * d * run.residual_stride));
-          Isa::store(y + i * d * run.y_stride, value);
+          if constexpr (kResidual) value = Isa::add(value, Isa::load(more + i * more_step));
+          Isa::store(y + i * y_step, value);
         };
-        const auto sum = [&](int64_t point) { return Isa::load(s + point * point_floats + n); };
-        if (layer.block == 1) {
+        const auto sum = [&](int64_t point) { return Isa::load(sums + point * point_floats + n); };
+        if constexpr (!kBlocks) {
           write(0, sum(0));
-          continue;
+        } else {
+          const F middle0 = Isa::add(sum(3), sum(4)), middle1 = Isa::add(sum(4), sum(5));
+          write(0, Isa::add(Isa::add(sum(0), sum(1)), middle0));
+          write(1, Isa::add(Isa::add(sum(1), sum(2)), middle1));
+          if constexpr (kLast == 0) {
+            write(2, middle0);
+            write(3, middle1);
+          } else {
+            write(2, Isa::add(Isa::add(sum(6), sum(7)), middle0));
+            if constexpr (kLast == 1) write(3, Isa::add(sum(7), middle1));
+            if constexpr (kLast == 2) write(3, Isa::add(Isa::add(sum(7), sum(8)), middle1));
+          }
         }
-        const F middle0 = Isa::add(sum(3), sum(4)), middle1 = Isa::add(sum(4), sum(5));
-        write(0, Isa::add(Isa::add(sum(0), sum(1)), middle0));
-        write(1, Isa::add(Isa::add(sum(1), sum(2)), middle1));
-        const bool both = layer.pieces(8) > 0;
-        const F high = layer.pieces(7) > 0 ? sum(7) : Isa::set1(0.0f);
-        write(2, Isa::add(Isa::add(layer.pieces(6) > 0 ? sum(6) : Isa::set1(0.0f), high), middle0));
-        write(3, Isa::add(both ? Isa::add(high, sum(8)) : high, middle1));
       }
     }
+  }
+
+  using Finish = void (*)(const Layer&, const Run&, int64_t, int64_t, int64_t, int64_t, int64_t, const float*, int64_t);
+
+  template <bool kResidual>
+  static Finish finish_of(const Layer& layer) {
+    if (layer.block == 1) return &finish<false, kResidual, 0>;
+    if (layer.pieces(8) > 0) return &finish<true, kResidual, 2>;
+    return layer.pieces(6) > 0 ? &finish<true, kResidual, 1> : &finish<true, kResidual, 0>;
   }
 
   static void run(const Layer& layer, const Run& run, void* scratch) {
@@ -180,6 +196,9 @@ struct Kernel {
     uint8_t* v = static_cast<uint8_t*>(scratch);
     float* sums = reinterpret_cast<float*>(v + points * tile.point_bytes);
     const int64_t point_floats = tile.rows * kPanel;
+    const Finish finish_rows = run.residual != nullptr ? finish_of<true>(layer) : finish_of<false>(layer);
+    int64_t pieces[kPoints];
+    for (int64_t point = 0; point < points; ++point) pieces[point] = layer.pieces(point);
     for (int64_t first = run.first; first < run.last; first += tile.superblocks) {
       const int64_t last = first + tile.superblocks < run.last ? first + tile.superblocks : run.last;
       transform(layer, run, tile, first, last + layer.pieces() - 1, v);
@@ -198,7 +217,7 @@ struct Kernel {
                         weights,
                         width * 4,
                         units,
-                        layer.pieces(point),
+                        pieces[point],
                         layer.scale + at,
                         layer.zero + at,
                         sums + point * point_floats};
@@ -208,7 +227,7 @@ struct Kernel {
             for (; n + 2 * kWidth <= width; n += 2 * kWidth) multiply_rows<2>(panel, rows, n);
             if (n < width) multiply_rows<1>(panel, rows, n);
           }
-          finish(layer, run, first, begin, begin + rows, o, width, sums, point_floats);
+          finish_rows(layer, run, first, begin, begin + rows, o, width, sums, point_floats);
         }
       }
     }

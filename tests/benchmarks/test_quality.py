@@ -167,7 +167,9 @@ class TestVoices:
     def test_familiarity_comes_from_the_corpus_and_from_the_tables_without_training_split(self) -> None:
         corpus = [item("flite/awb", "train"), item("flite/slt", "valid"), item("flite/rms", "test")]
         assert [familiarity(entry.base, corpus) for entry in corpus] == ["seen", "early-stop", "unseen"]
-        test_only = [item(base, "test") for base in ("flite/slt", "espeak/Annie", "flite/awb", "espeak/f5", "espeak/f2")]
+        test_only = [
+            item(base, "test") for base in ("flite/slt", "espeak/Annie", "flite/awb", "espeak/f5", "espeak/f2")
+        ]
         expected = ["seen", "early-stop", "unseen", "unseen", "seen"]
         assert [familiarity(entry.base, test_only) for entry in test_only] == expected
 

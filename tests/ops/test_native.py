@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from voiceclone import ops
-from voiceclone.ops import _native, reference
+from voiceclone.ops import _native, packing, reference
 
 ROOT = Path(__file__).parents[2]
 TABLE = dict(re.findall(r'm\.def\("(\w+)(\([^"]*)"\)', (ROOT / "csrc" / "ops.cpp").read_text("utf-8")))
@@ -28,6 +28,11 @@ def lengths(*values: int) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.int32)
 
 
+def packed(*layers: packing.Layer) -> tuple[torch.Tensor, list[int]]:
+    made = packing.pack_layers(layers)
+    return made.blob, made.spec
+
+
 #: Arguments that torch's own checks of an op are run with; a new op must add its own here.
 SAMPLES: dict[str, list[tuple[Any, ...]]] = {
     "mas": [
@@ -36,6 +41,16 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
         (torch.randn(1, 3, 8), lengths(3), lengths(8)),
         (torch.randn(0, 3, 8), lengths(), lengths()),
     ],
+    "conv1d": [
+        (torch.randn(2, 9, 5), *packed(packing.Layer(torch.randn(4, 5, 3), None)), 4, 0.1, 0, False),
+        (torch.randn(1, 0, 5), *packed(packing.Layer(torch.randn(4, 5, 3), None, block=4)), 4, 1.0, 7, True),
+    ],
+    "upsample": [(torch.randn(2, 9, 5), *packed(packing.Layer(torch.randn(12, 5, 3), None)), 3, 4, 0.1)],
+    "resblock": [
+        (torch.randn(2, 9, 4), *packed(*[packing.Layer(torch.randn(4, 4, 3), None)] * 4), [2, 2], True, 0.1, [0, 0, 0]),
+        (torch.randn(2, 9, 4), *packed(packing.Layer(torch.randn(4, 4, 3), None)), [1], False, 0.1, [5, 2, 3]),
+    ],
+    "snake": [(torch.randn(2, 9, 4), torch.rand(4), torch.rand(4), torch.rand(12), torch.rand(12))],
 }
 
 

@@ -14,14 +14,18 @@ import numpy as np
 from voiceclone.audio.formats import MAX_RATE, MIN_RATE, Encoding, wav_header
 from voiceclone.audio.ogg import with_serial
 from voiceclone.errors import FormatUnsupported
+from voiceclone.host import to_pcm16
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voiceclone.types import Samples
 
-_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
-_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+#: The rates in Hz of encodings that do not have all of them.
+_RATES: dict[Encoding, tuple[int, ...]] = {
+    Encoding.OGG_OPUS: (8_000, 12_000, 16_000, 24_000, 48_000),
+    Encoding.MP3: (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+}
 _SOUNDFILE: dict[Encoding, tuple[str, str]] = {
     Encoding.WAV: ("WAV", "PCM_16"),
     Encoding.FLAC: ("FLAC", "PCM_16"),
@@ -42,7 +46,7 @@ def check_encoding(encoding: Encoding, sample_rate: int, *, stream: bool = False
             field="audio_format.encoding",
             hint=f"Stream one of {allowed}, or ask for the whole file with Synthesize.",
         )
-    rates = {Encoding.OGG_OPUS: _OPUS_RATES, Encoding.MP3: _MP3_RATES}.get(encoding)
+    rates = _RATES.get(encoding)
     if rates is not None and sample_rate not in rates:
         raise FormatUnsupported(
             f"{encoding.name} has no rate of {sample_rate} Hz.",
@@ -56,10 +60,8 @@ def check_encoding(encoding: Encoding, sample_rate: int, *, stream: bool = False
 
 
 def pcm_s16(samples: Samples) -> NDArray[np.int16]:
-    """Round float32 ``[T]`` to 16 bits; what is beyond full scale saturates, NaN is silence."""
-    scaled = np.nan_to_num(np.rint(samples * np.float32(32768)), nan=0.0, posinf=32767.0, neginf=-32768.0)
-    clipped: NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype("<i2")
-    return clipped
+    """Round float32 to 16 bits; what is beyond full scale saturates, NaN is silence."""
+    return to_pcm16(samples.reshape(-1)).reshape(samples.shape).astype("<i2", copy=False)
 
 
 def streaming_wav_header(sample_rate: int, channels: int = 1) -> bytes:

@@ -94,7 +94,7 @@ def _pickled(path: Path, records: Iterable[str]) -> Any:
     names: list[Callable[..., Any] | tuple[Any, str]] = [(value, name) for name, value in allowed.items()]
     names += _numpy_types()
     try:
-        with torch.serialization.safe_globals(names):  # type: ignore[no-untyped-call]
+        with torch.serialization.safe_globals(names):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(path, error) from error
@@ -109,10 +109,9 @@ def _numpy_types() -> list[Any]:
     """What a NumPy number or array needs; trainers store losses and steps as such."""
     import numpy as np
 
-    multiarray = np.zeros(0).__reduce__()[0]
-    scalar = np.float64(0.0).__reduce__()[0]
+    builders: list[Any] = [np.zeros(0).__reduce__()[0], np.float64(0.0).__reduce__()[0]]
     kinds = [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "u1", "?")]
-    named = [(value, f"numpy.{core}.multiarray.{value.__name__}") for value in (multiarray, scalar)
+    named = [(value, f"numpy.{core}.multiarray.{value.__name__}") for value in builders
              for core in ("core", "_core")]  # fmt: skip
     return [*named, np.ndarray, np.dtype, *kinds]
 

@@ -50,11 +50,13 @@ def adapt_weight_norm(tensors: Mapping[str, Tensor], wanted: Iterable[str]) -> d
 
 
 def _norm(weight: Tensor) -> Tensor:
-    return weight.flatten(1).norm(dim=1).view(-1, *[1] * (weight.dim() - 1))
+    norm: Tensor = weight.flatten(1).norm(dim=1)
+    return norm.view(-1, *[1] * (weight.dim() - 1))
 
 
 def _fold(g: Tensor, v: Tensor) -> Tensor:
     # torch's own routine, so that a folded layer computes with exactly the weights of an unfolded one.
     from torch import _weight_norm
 
-    return _weight_norm(v.float(), g.float(), 0).to(v.dtype)
+    weight: Tensor = _weight_norm(v.float(), g.float(), 0)
+    return weight.to(v.dtype)

@@ -84,9 +84,13 @@ def _native(_port: int) -> Iterator[Finding]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says what the finding says
+        from voiceclone.host import describe as describe_host
         from voiceclone.ops._native import NATIVE
     state, mend = ("ok", "") if NATIVE.loaded else ("warn", "make setup (needs g++); until then plain torch is used")
     yield Finding("native kernels", state, str(NATIVE).removeprefix("native kernels: "), mend)
+    host = describe_host()
+    mend = "" if host.loaded else "make setup (needs python3-dev and pybind11); the results are the same without it"
+    yield Finding("host classes", "ok" if host.loaded else "warn", str(host).removeprefix("host classes: "), mend)
 
 
 def _audio(_port: int) -> Iterator[Finding]:

@@ -48,11 +48,22 @@ class Engine:
     async def submit(
         self, loaded: Loaded, utterance: Utterance, *, timeout: float | None = None, max_lead: float | None = None
     ) -> Stream:
-        """Start ``utterance`` and return its stream once the model has accepted it.
+        """``start`` the utterance and return its stream once the model has accepted it.
 
-        ``timeout``: seconds for the whole utterance, waiting included. ``max_lead``: seconds of audio to run ahead of
-        playout, ``math.inf`` for a caller who wants all of it at once. Raises what ``Model.open`` raises
-        (InvalidRequest and its kin), QueueFull where no slot will be free in time, DeadlineExceeded, Draining,
+        Raises what ``start`` raises, and what ``Model.open`` raises (InvalidRequest and its kin).
+        """
+        stream = self.start(loaded, utterance, timeout=timeout, max_lead=max_lead)
+        await stream.opened()
+        return stream
+
+    def start(
+        self, loaded: Loaded, utterance: Utterance, *, timeout: float | None = None, max_lead: float | None = None
+    ) -> Stream:
+        """Hand ``utterance`` to the device's thread, or queue it; ``await stream.opened()`` tells what the model says.
+
+        Whatever the caller has to do next it can do while that thread wakes up. ``timeout``: seconds for the whole
+        utterance, waiting included. ``max_lead``: seconds of audio to run ahead of playout, ``math.inf`` for a caller
+        who wants all of it at once. Raises QueueFull where no slot will be free in time, DeadlineExceeded, Draining,
         ModelNotLoaded.
         """
         mailbox = self._bind()
@@ -68,11 +79,6 @@ class Engine:
         if timeout is not None and math.isfinite(timeout):
             late = DeadlineExceeded("the deadline passed before all of the audio was made.")
             session.timer = mailbox.loop.call_later(timeout, self._drop, session, late)
-        try:
-            await session.opened
-        except asyncio.CancelledError:
-            self._drop(session, None)
-            raise
         return Stream(session, self._cancel)
 
     async def call(self, loaded: Loaded, function: Callable[..., T], *arguments: Any) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
@@ -19,6 +20,14 @@ class Stream:
     def __init__(self, session: Session, cancel: Callable[[Session], None]) -> None:
         self._session = session
         self._cancel = cancel
+
+    async def opened(self) -> None:
+        """Return when the model has accepted the utterance. Raises what ``Model.open`` raised; nothing is left then."""
+        try:
+            await self._session.opened
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
 
     def __aiter__(self) -> Stream:
         return self

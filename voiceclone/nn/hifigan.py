@@ -14,6 +14,8 @@ from torch.nn.utils import parametrizations
 #: Of every leaky ReLU but the last one, which has torch's default.
 SLOPE = 0.1
 LAST_SLOPE = 0.01
+#: Taps of the first and the last convolution.
+END_TAPS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,16 @@ class GeneratorConfig:
         if self.resblock not in ("1", "2"):
             raise ValueError(f"resblock must be '1' or '2', got {self.resblock!r}")
         if len(self.rates) != len(self.rate_kernels) or not self.rates:
-            raise ValueError(f"rates {self.rates} and rate_kernels {self.rate_kernels} must be of one length, not empty")
+            raise ValueError(
+                f"rates {self.rates} and rate_kernels {self.rate_kernels} must be of one length, not empty"
+            )
         if len(self.kernels) != len(self.dilations) or not self.kernels:
             raise ValueError(f"kernels {self.kernels} and dilations {self.dilations} must be of one length, not empty")
         for rate, kernel in zip(self.rates, self.rate_kernels, strict=True):
             if rate < 1 or kernel < rate or (kernel - rate) % 2:
-                raise ValueError(f"an upsampling kernel must exceed its rate by an even number, got {kernel} for {rate}")
+                raise ValueError(
+                    f"an upsampling kernel must exceed its rate by an even number, got {kernel} for {rate}"
+                )
         if any(kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(f"kernels must be odd, got {self.kernels}")
         if self.channels % (1 << len(self.rates)):
@@ -100,7 +106,7 @@ class Generator(nn.Module):
         """``weight_norm`` parametrises the upsamplings and residual blocks as upstream trains them."""
         super().__init__()
         self.config = config
-        self.conv_pre = same_conv1d(config.inputs, config.channels, 7)
+        self.conv_pre = same_conv1d(config.inputs, config.channels, END_TAPS)
         self.ups = nn.ModuleList()
         self.resblocks = nn.ModuleList()
         block = ResBlock1 if config.resblock == "1" else ResBlock2
@@ -109,7 +115,7 @@ class Generator(nn.Module):
             self.ups.append(nn.ConvTranspose1d(2 * channels, channels, kernel, rate, padding=(kernel - rate) // 2))
             for size, dilations in zip(config.kernels, config.dilations, strict=True):
                 self.resblocks.append(block(channels, size, dilations))
-        self.conv_post = same_conv1d(config.stage_channels(len(config.rates) - 1), 1, 7, bias=config.post_bias)
+        self.conv_post = same_conv1d(config.stage_channels(len(config.rates) - 1), 1, END_TAPS, bias=config.post_bias)
         self.cond = nn.Conv1d(config.speaker, config.channels, 1) if config.speaker else None
         for part in (self.ups, self.resblocks):
             part.apply(initialise)
@@ -152,6 +158,8 @@ def check_inputs(config: GeneratorConfig, frames: Tensor, speaker: Tensor | None
     if frames.dim() != 3 or frames.shape[2] != config.inputs or not frames.is_floating_point():
         raise ValueError(f"frames must be floating [B, T, {config.inputs}], got {frames.dtype} {tuple(frames.shape)}")
     if (speaker is None) != (config.speaker == 0):
-        raise ValueError(f"this generator takes speaker vectors of {config.speaker} channels, got {speaker is not None}")
+        raise ValueError(
+            f"this generator takes speaker vectors of {config.speaker} channels, got {speaker is not None}"
+        )
     if speaker is not None and speaker.shape != (frames.shape[0], config.speaker):
         raise ValueError(f"speaker must be [{frames.shape[0]}, {config.speaker}], got {tuple(speaker.shape)}")

@@ -105,6 +105,8 @@ def pack_layers(layers: Sequence[Layer]) -> Packed:
         return start
 
     for layer in layers:
+        if layer.block not in (1, 4) or (layer.block == 4 and layer.weight.shape[2] < 2):
+            raise ValueError(f"block must be 1, or 4 for two taps and more; got {layer.block}")
         if layer.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {layer.dtype!r}")
         weights, constants = pack_layer(layer)
@@ -141,7 +143,7 @@ def pack_layer(layer: Layer) -> tuple[Tensor, Tensor]:
     for start in range(0, padded(outputs), PANEL):
         for point, sums in enumerate(points[:, :, :, start : start + PANEL]):
             used = sums[: used_pieces(taps, layer.block, point)].to(kind)
-            order.append(used.unflatten(1, (-1, unit)).transpose(2, 3).contiguous().view(torch.uint8).flatten())
+            order.append(used.unflatten(1, (-1, unit)).transpose(2, 3).flatten().view(torch.uint8))
     return torch.cat(order), torch.cat([constant.flatten() for constant in constants])
 
 

@@ -93,6 +93,13 @@ class Catalogue:
             raise
         return voice
 
+    def at_hand(self, voice_name: str, model_name: str) -> tuple[Voice | None, LoadedModel | None]:
+        """The voice and the model as far as they are there without waiting. Raises like ``voice``."""
+        voice = self._voices.get(voice_name)
+        if voice is not None:
+            self.store.require_usable(voice)
+        return voice, None if model_name in self.draining else self.registry.get(model_name)
+
     def forget(self, name: str) -> None:
         """Drop all that is kept of voice ``name``: it was changed."""
         self._voices.drop(lambda key: key == name)

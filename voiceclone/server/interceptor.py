@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import re
 import secrets
@@ -29,6 +30,8 @@ log = logging.getLogger("voiceclone.server")
 Context: TypeAlias = ServicerContext
 #: Calls of these services are left alone: they do no work, may last for ever, and are answered while draining.
 _FREE = ("/grpc.health.", "/grpc.reflection.")
+#: Ids of calls that bring none: the process's own part, and a number.
+_PROCESS, _numbers = secrets.token_hex(4), itertools.count(1)
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}")
 
 
@@ -176,4 +179,4 @@ def _request_id(context: Context) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
-    return secrets.token_hex(8)
+    return f"{_PROCESS}{next(_numbers):08x}"

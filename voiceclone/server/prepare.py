@@ -1,14 +1,15 @@
-"""From a checked request to an utterance on a loaded model: what the model can do, with which voice and options."""
+"""From a request to an utterance on a loaded model: what the model can do, with which voice and options."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from voiceclone._proto.v1 import audio_pb2, speech_service_pb2
 from voiceclone.audio import Encoding, check_encoding
 from voiceclone.errors import (
     FieldViolation,
@@ -20,54 +21,144 @@ from voiceclone.errors import (
     TimingUnsupported,
 )
 from voiceclone.registry import LoadedModel
-from voiceclone.server.catalogue import Catalogue
-from voiceclone.server.request import SpeechRequest, Violations
-from voiceclone.server.translate import timing_kinds
+from voiceclone.server.catalogue import Cache, Catalogue
+from voiceclone.server.keys import Keys, keys_of
+from voiceclone.server.request import WIRE_NAMES, SpeechMessage, SpeechRequest, Violations, parse
+from voiceclone.server.translate import timing_kinds, timing_values
 from voiceclone.types import Capabilities, Utterance
 from voiceclone.voices import Voice
+
+#: Bytes of the largest message, without its text, that is remembered.
+_MAX_SHAPE = 4096
+#: Seeds of requests that bring none; nobody gains by guessing them.
+_seeds = random.Random()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What lines that differ in text and seed alone have in common, checked."""
+
+    #: The first such line's.
+    request: SpeechRequest
+    voice: Voice
+    loaded: LoadedModel
+    #: Arguments of Utterance but for text and seed.
+    utterance: Mapping[str, Any]
+    #: Hz of the audio that goes out.
+    sample_rate: int
+    keys: Keys
+    #: What their headers have in common.
+    header: speech_service_pb2.StreamHeader
+    #: Characters that a text may have.
+    max_chars: int
+
+    def line(self, text: str, seed: int | None) -> Prepared:
+        """One line to speak; a seed is drawn where it brings none."""
+        drawn = _seeds.getrandbits(31) if seed is None else seed
+        return Prepared(self, Utterance(text=text, seed=drawn, **self.utterance), seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that is needed to speak: ``utterance`` for the engine, the rest for the header and the audio pipeline."""
+    """All that is needed to speak: ``utterance`` for the engine, ``plan`` for the header and the audio pipeline."""
 
-    request: SpeechRequest
-    voice: Voice
-    loaded: LoadedModel
+    plan: Plan
     utterance: Utterance
-    #: Digest of the recordings behind the voice.
-    voice_digest: str
-    #: Hz of the audio that goes out.
-    sample_rate: int
+    #: As it came; None where the server drew the one in ``utterance``.
+    seed: int | None
 
 
-async def prepare(catalogue: Catalogue, request: SpeechRequest) -> Prepared:
-    """Resolve voice, model, conditioning and options; raises the typed error of the first that does not fit."""
-    voice = await catalogue.voice(request.voice)
-    loaded = await catalogue.model(request.model or voice.model.removeprefix("models/"))
-    capabilities = loaded.model.capabilities
-    language = request.language or _first_language(voice, capabilities)
-    _check_capabilities(catalogue, request, loaded, language)
-    sample_rate = request.sample_rate or capabilities.sample_rate
-    _check_format(request.encoding, sample_rate)
-    options = parse_options(loaded.model.options, request)
-    data = await catalogue.data(voice, loaded)
-    utterance = Utterance(
-        text=request.text,
-        voice=data.conditioning,
-        language=language,
-        seed=secrets.randbits(31) if request.seed is None else request.seed,
-        speaking_rate=request.speaking_rate,
-        pitch_semitones=request.pitch_semitones,
-        temperature=request.temperature,
-        style=request.style,
-        alphabet=request.alphabet,
-        pronunciations=request.pronunciations,
-        preceding_text=request.preceding_text,
-        following_text=request.following_text,
-        options=options,
-    )
-    return Prepared(request, voice, loaded, utterance, data.digest, sample_rate)
+class Preparer:
+    """Prepares requests. A game sends lines that differ in text and seed alone: the rest is checked once."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._plans: Cache[bytes, Plan] = Cache(256)
+
+    async def prepare(self, message: SpeechMessage) -> Prepared:
+        """Resolve voice, model, conditioning and options; raises the typed error of the first that does not fit."""
+        text, seed = message.input.text, message.options.seed if message.options.HasField("seed") else None
+        shape = _shape(message)
+        plan = self._plans.get(shape) if shape else None
+        if plan is None or not self._fits(plan, text, seed):
+            plan = await self._check(parse(message, self.catalogue.settings))
+            text, seed = plan.request.text, plan.request.seed
+            if shape:
+                self._plans.put(shape, plan)
+        return plan.line(text, seed)
+
+    def _fits(self, plan: Plan, text: str, seed: int | None) -> bool:
+        """Whether all that was checked still holds, for this line too."""
+        if len(text) > plan.max_chars or text.isspace() or (seed is not None and seed < 0):
+            return False
+        voice, loaded = self.catalogue.at_hand(plan.voice.name, plan.loaded.info.name)
+        return voice is not None and voice.etag == plan.voice.etag and loaded is plan.loaded
+
+    async def _check(self, request: SpeechRequest) -> Plan:
+        catalogue = self.catalogue
+        voice = await catalogue.voice(request.voice)
+        loaded = await catalogue.model(request.model or voice.model.removeprefix("models/"))
+        capabilities = loaded.model.capabilities
+        language = request.language or _first_language(voice, capabilities)
+        _check_capabilities(catalogue, request, loaded, language)
+        sample_rate = request.sample_rate or capabilities.sample_rate
+        _check_format(request.encoding, sample_rate)
+        options = parse_options(loaded.model.options, request)
+        data = await catalogue.data(voice, loaded)
+        utterance = {
+            "voice": data.conditioning,
+            "language": language,
+            "speaking_rate": request.speaking_rate,
+            "pitch_semitones": request.pitch_semitones,
+            "temperature": request.temperature,
+            "style": request.style,
+            "alphabet": request.alphabet,
+            "pronunciations": request.pronunciations,
+            "preceding_text": request.preceding_text,
+            "following_text": request.following_text,
+            "options": options,
+        }
+        audio_format = audio_pb2.AudioFormat(
+            encoding=WIRE_NAMES[request.encoding], sample_rate_hertz=sample_rate, channel_count=1
+        )
+        header = speech_service_pb2.StreamHeader(
+            audio_format=audio_format,
+            voice=request.voice,
+            model=f"models/{loaded.key}",
+            timings=timing_values(request.timings),
+        )
+        settings = catalogue.settings
+        return Plan(
+            request=request,
+            voice=voice,
+            loaded=loaded,
+            utterance=utterance,
+            sample_rate=sample_rate,
+            keys=keys_of(request, utterance, loaded, data.digest, sample_rate),
+            header=header,
+            max_chars=min(
+                settings.max_unary_text_chars if request.whole else settings.max_text_chars,
+                capabilities.max_input_chars,
+            ),
+        )
+
+
+def _shape(message: SpeechMessage) -> bytes:
+    """All of the message but its text and seed; empty where it is not worth remembering."""
+    text = message.input.text
+    if not text:
+        return b""
+    # Taken out and put back: a copy of the message would cost more than all the rest of this.
+    message.input.text = ""
+    seed = message.options.seed if message.options.HasField("seed") else None
+    if seed is not None:
+        message.options.ClearField("seed")
+    shape = message.SerializeToString(deterministic=True)
+    message.input.text = text
+    if seed is not None:
+        message.options.seed = seed
+    # The two messages share their field numbers, and only one of them may ask for a whole file.
+    return shape + type(message).__name__.encode() if len(shape) <= _MAX_SHAPE else b""
 
 
 def parse_options(kind: type[BaseModel], request: SpeechRequest) -> BaseModel:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -15,6 +15,8 @@ from voiceclone.audio import MAX_RATE, MIN_RATE, Encoding
 from voiceclone.errors import FieldViolation, FormatUnsupported, InvalidRequest, TextEmpty, TextTooLong
 from voiceclone.server.settings import Settings
 from voiceclone.types import PhoneticAlphabet, Pronunciation, TimingKind
+
+SpeechMessage: TypeAlias = speech_service_pb2.SynthesizeRequest | speech_service_pb2.StreamSynthesizeRequest
 
 _RESOURCE = re.compile(r"([a-z]+)/([a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?)")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
@@ -107,9 +109,7 @@ class Violations:
         raise kind(" ".join(parts), violations=tuple(self.found))
 
 
-def parse(
-    request: speech_service_pb2.SynthesizeRequest | speech_service_pb2.StreamSynthesizeRequest, settings: Settings
-) -> SpeechRequest:
+def parse(request: SpeechMessage, settings: Settings) -> SpeechRequest:
     """Check all that can be checked without knowing voice and model. Raises InvalidRequest with every violation."""
     whole = isinstance(request, speech_service_pb2.SynthesizeRequest)
     wrong = Violations()

@@ -12,11 +12,11 @@ from voiceclone_vits.checkpoint import read_checkpoint
 from voiceclone_vits.model import VitsModel
 from voiceclone_vits.net import Vits
 from voiceclone_vits.options import VitsOptions
-from voiceclone_vits.streaming import LatentStream, decode_frames, decoder_context, flow_context
+from voiceclone_vits.streaming import LatentStream, decode_frames, flow_context
 from voiceclone_vits.synthesis import Controls, Planned, decode, expand, plan, row_noise
 
 from voiceclone import Chunk, Utterance
-from voiceclone.nn.hifigan import GeneratorConfig
+from voiceclone.nn.hifigan_inference import PackedGenerator
 
 from .conftest import GOLDEN
 
@@ -41,36 +41,18 @@ def prepared(net: Vits, counts: list[int], seed: int = 1) -> tuple[Planned, Tens
 
 
 @torch.inference_mode()
-def test_the_decoder_hears_exactly_its_context(model: VitsModel) -> None:
-    """A frame changes samples as far as the context reaches, and not one frame further."""
-    reach, hop = decoder_context(model.config.decoder), model.config.decoder.hop
-    z = torch.randn(1, model.config.latent, 4 * reach)
-    other = z.clone()
-    other[:, :, 2 * reach] += 3.0
-    g = model.net.speaker(torch.tensor([1]))
-    assert g is not None
-    heard, changed = (model.net.dec(item.transpose(1, 2), g[:, :, 0])[0] for item in (z, other))
-    frames = (heard - changed).abs().view(-1, hop).amax(dim=1).nonzero().flatten()
-    assert int(frames.min()) >= 2 * reach - reach
-    assert int(frames.max()) <= 2 * reach + reach
-
-
-def test_the_context_of_the_published_decoder_is_that_measured() -> None:
-    assert decoder_context(GeneratorConfig()) == 13  # 12 frames leave 8e-7
-
-
-@torch.inference_mode()
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_pieces_equal_the_whole(model: VitsModel, size: int) -> None:
     planned, z, _ = prepared(model.net, [30])
-    whole = decode(model.net, z, planned.frames, planned.g)[0]
+    whole = decode(model.net, z, planned.frames, planned.g, decoder=model.decoder)[0]
     controls, noise = Controls(), row_noise([torch.Generator().manual_seed(0)])
-    noise(torch.empty(1, 2, 30))  # what the durations drew
+    noise(torch.empty(1, 2, 30), torch.tensor([30]))  # what the durations drew
     stream = LatentStream(model.net, expand(planned, controls, noise), planned.g)
     ends = [*range(size, stream.frames, size), stream.frames]
-    pieces = [decode_frames(model.net, stream, end - (end - 1) % size - 1, end, planned.g) for end in ends]
+    pieces = [decode_frames(model.decoder, stream, end - (end - 1) % size - 1, end, planned.g) for end in ends]
     joined = torch.cat(pieces)
     assert joined.shape == whole.shape
+    # The decoder gives the very bits; the flow, computed in two windows, may round another way.
     assert (joined - whole).abs().max() <= 1e-5
     assert flow_context(model.config.flow) == 32
 
@@ -79,19 +61,18 @@ def test_pieces_equal_the_whole(model: VitsModel, size: int) -> None:
 def test_a_batch_equals_its_rows(model: VitsModel) -> None:
     counts = [30, 3, 12]
     planned, z, _ = prepared(model.net, counts)
-    together = decode(model.net, z, planned.frames, planned.g)
+    together = decode(model.net, z, planned.frames, planned.g, decoder=model.decoder)
     leaked = decode(model.net, z, planned.frames, planned.g, leak=True)
-    generator, tokens = torch.Generator().manual_seed(1), []
+    generator = torch.Generator().manual_seed(1)
     tokens = [torch.randint(1, model.config.text.vocabulary, (1, count), generator=generator) for count in counts]
     for row, count in enumerate(counts):
         controls, noise = Controls(), row_noise([torch.Generator().manual_seed(row)])
         own = plan(model.net, tokens[row], torch.tensor([count]), controls, noise, speakers=torch.tensor([row % 3]))
         prior = expand(own, controls, noise)
-        alone = decode(model.net, model.net.flow(prior.z_p, prior.mask, own.g, reverse=True), own.frames, own.g)[0]
+        z_own = model.net.flow(prior.z_p, prior.mask, own.g, reverse=True)
+        alone = decode(model.net, z_own, own.frames, own.g, decoder=model.decoder)[0]
         assert alone.shape == together[row].shape
-        # Draws of longer rows do not shift those of shorter ones only where rows are drawn one by one.
-        if count == max(counts):
-            assert (alone - together[row]).abs().max() <= 1e-5
+        assert (alone - together[row]).abs().max() <= 1e-5
     short = together[1]
     assert (short - leaked[1][: len(short)]).abs().max() > 1e-4, "the originals' padding is heard"
 
@@ -124,11 +105,11 @@ def test_the_first_chunk_is_short_and_the_flow_does_not_run_ahead(model: VitsMod
 def test_seeds_speakers_and_scales(model: VitsModel) -> None:
     one, same, other = (join(say(model, seed=seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
-    assert len(one) != len(other) or np.abs(one - other).max() > 1e-3
+    assert not np.array_equal(one, other)
     still = VitsOptions(noise_scale=0.0, duration_noise_scale=0.0)
     np.testing.assert_array_equal(join(say(model, seed=1, options=still)), join(say(model, seed=2, options=still)))
     by_name = join(say(model, seed=1, options=VitsOptions(speaker="2")))
-    assert len(by_name) != len(one) or np.abs(by_name - one).max() > 1e-3
+    assert not np.array_equal(by_name, one)
 
 
 def test_ids_and_symbols_are_said_as_they_stand(model: VitsModel) -> None:
@@ -146,9 +127,11 @@ def test_other_flows_stream_too() -> None:
     controls, noise = Controls(), row_noise([torch.Generator().manual_seed(0)])
     planned = plan(net, torch.randint(0, 30, (1, 41)), torch.tensor([41]), controls, noise)
     prior = expand(planned, controls, noise)
-    whole = decode(net, net.flow(prior.z_p, prior.mask, None, reverse=True), planned.frames, None)[0]
+    decoder = PackedGenerator(net.dec)
+    z = net.flow(prior.z_p, prior.mask, None, reverse=True)
+    whole = decode(net, z, planned.frames, None, decoder=decoder)[0]
     stream = LatentStream(net, prior, None)
     middle = stream.frames // 3
-    pieces = [decode_frames(net, stream, *ends, None) for ends in ((0, middle), (middle, stream.frames))]
+    pieces = [decode_frames(decoder, stream, *ends, None) for ends in ((0, middle), (middle, stream.frames))]
     # Waves near 1 of a latent near 1e2: the tolerance is that of the golden cases.
     assert (torch.cat(pieces) - whole).abs().max() <= 5e-5

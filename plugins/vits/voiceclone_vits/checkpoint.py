@@ -38,7 +38,10 @@ class Checkpoint:
 
     def build(self, weight_norm: bool = False) -> Vits:
         """The module, in eval mode; with ``weight_norm`` as it is trained, else folded. Raises ModelFilesInvalid."""
-        net = Vits(self.config, weight_norm)
+        try:
+            net = Vits(self.config, weight_norm)
+        except (ValueError, TypeError) as error:
+            raise ModelFilesInvalid(f"the configuration describes no VITS: {describe(error)}.") from error
         load_into(net, self.tensors, self.files[0] if self.files else "the checkpoint")
         return net.eval()
 

@@ -70,8 +70,7 @@ def convert(
     except (soundfile.LibsndfileError, OSError) as error:
         raise SampleUndecodable(f"{recording.name} cannot be read: {describe(error)}") from error
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-    voices = (loaded.speaker_voice(name) for name in (source, target))
-    spoken = loaded.convert(mono, rate, *voices, seed=seed)
+    spoken = loaded.convert(mono, rate, loaded.speaker_voice(source), loaded.speaker_voice(target), seed)
     soundfile.write(out, spoken, loaded.capabilities.sample_rate)
     typer.echo(f"{out}: {len(spoken) / loaded.capabilities.sample_rate:.2f} s of {target}")
 

@@ -79,7 +79,7 @@ class ConvFlow(nn.Module):
     def forward(
         self, x: Tensor, x_mask: Tensor, g: Tensor | None = None, reverse: bool = False
     ) -> tuple[Tensor, Tensor]:
-        x0, x1 = x.split(1, dim=1)
+        x0, x1 = x.chunk(2, dim=1)
         shape = (self.proj(self.convs(self.pre(x0), x_mask, g)) * x_mask).transpose(1, 2)[:, None]
         widths, heights, slopes = shape.split((self.bins, self.bins, self.bins - 1), dim=-1)
         x1, log_slope = rational_quadratic_spline(
@@ -156,7 +156,7 @@ class StochasticDurationPredictor(nn.Module):
         for flow in self.post_flows:
             z, logdet = flow(z, x_mask, told)
             posterior = posterior + logdet
-        u, z1 = z.split(1, dim=1)
+        u, z1 = z.chunk(2, dim=1)
         posterior = posterior + ((F.logsigmoid(u) + F.logsigmoid(-u)) * x_mask).sum(dim=(1, 2))
         log_q = (-0.5 * (_LOG_2PI + noise.square()) * x_mask).sum(dim=(1, 2)) - posterior
         z0 = (durations - u.sigmoid() * x_mask) * x_mask
@@ -166,7 +166,8 @@ class StochasticDurationPredictor(nn.Module):
         for flow in self.flows:
             z, logdet = flow(z, x_mask, condition)
             prior = prior + logdet
-        return (0.5 * (_LOG_2PI + z.square()) * x_mask).sum(dim=(1, 2)) - prior + log_q
+        nll: Tensor = (0.5 * (_LOG_2PI + z.square()) * x_mask).sum(dim=(1, 2)) - prior + log_q
+        return nll
 
 
 def _flows(count: int, filter_channels: int, kernel_size: int, bins: int, tail: float, n_layers: int) -> nn.ModuleList:

@@ -101,7 +101,7 @@ class TransformerCoupling(nn.Module):
     def forward(
         self, x: Tensor, x_mask: Tensor, g: Tensor | None = None, reverse: bool = False
     ) -> tuple[Tensor, Tensor]:
-        x0, x1 = x.split(self.half_channels, dim=1)
+        x0, x1 = x.chunk(2, dim=1)
         h = self.pre(x0) * x_mask
         shift = self.post(self.enc(h, x_mask, g) + h) * x_mask
         x1 = (x1 - shift if reverse else shift + x1) * x_mask
@@ -121,7 +121,7 @@ class MonoTransformerLayer(nn.Module):
     def forward(
         self, x: Tensor, x_mask: Tensor, g: Tensor | None = None, reverse: bool = False
     ) -> tuple[Tensor, Tensor]:
-        x0, x1 = x.split(self.half_channels, dim=1)
+        x0, x1 = x.chunk(2, dim=1)
         if not self.residual:
             shift = self.post(self.pre_transformer(x0 * x_mask, x_mask) + x0) * x_mask
             x1 = (x1 - shift if reverse else shift + x1) * x_mask

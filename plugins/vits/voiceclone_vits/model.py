@@ -14,6 +14,7 @@ from torch import Tensor
 
 from voiceclone import Capabilities, ModelInfo, Reference, Step, Utterance
 from voiceclone.errors import InvalidRequest, LanguageUnsupported, ModelFilesInvalid, PreconditionFailed
+from voiceclone.nn.hifigan_inference import PackedGenerator
 from voiceclone_vits.checkpoint import Checkpoint, read_checkpoint
 from voiceclone_vits.config import SpeakerKind
 from voiceclone_vits.options import VitsOptions
@@ -36,6 +37,7 @@ class VitsModel:
         self.device = torch.device(device)
         self.config, self.speakers, self.vectors = checkpoint.config, checkpoint.speakers, checkpoint.vectors
         self.net = checkpoint.build().to(self.device)
+        self.decoder = PackedGenerator(self.net.dec)
         self.frontend = TextFrontend(checkpoint.symbols, checkpoint.languages)
         self.languages = checkpoint.languages
         self.options: type[BaseModel] = VitsOptions
@@ -120,7 +122,8 @@ class VitsModel:
         heard = analyse.mel(linear) if self.config.posterior.mel else linear
         frames = torch.tensor([heard.shape[2]], device=self.device)
         noise = row_noise([torch.Generator().manual_seed(seed % 2**63)])
-        result: Samples = convert(self.net, heard, frames, here, there, noise).samples[0].clamp(-1, 1).cpu().numpy()
+        done = convert(self.net, heard, frames, here, there, noise, decoder=self.decoder)
+        result: Samples = done.samples[0].clamp(-1, 1).cpu().numpy()
         return result
 
     def warm_up(self) -> None:
@@ -138,7 +141,7 @@ class VitsModel:
 
     def close(self) -> None:
         """Drop the weights."""
-        del self.net
+        del self.net, self.decoder
 
 
 def load(info: ModelInfo, device: str) -> VitsModel:

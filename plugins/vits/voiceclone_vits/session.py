@@ -67,7 +67,7 @@ class Session:
         if latent.frames - end < wanted // 2:
             end = latent.frames  # a short rest goes along
         samples = (
-            decode_frames(self._model.net, latent, self._frame, end, self._g).clamp(-1.0, 1.0).float().cpu().numpy()
+            decode_frames(self._model.decoder, latent, self._frame, end, self._g).clamp(-1.0, 1.0).float().cpu().numpy()
         )
         self._position += len(samples)
         chunk = Chunk(np.ascontiguousarray(samples), self._due_timings(), self._segment)

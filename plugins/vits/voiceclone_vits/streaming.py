@@ -5,34 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from voiceclone.nn.hifigan import GeneratorConfig
+from voiceclone.nn.hifigan_inference import PackedGenerator
 from voiceclone_vits.config import FlowConfig, FlowKind
 from voiceclone_vits.net import Vits
 from voiceclone_vits.synthesis import Prior
-
-
-def decoder_context(config: GeneratorConfig) -> int:
-    """Frames on either side of a frame that its samples depend on, exactly."""
-    reach = 3  # the last convolution
-    for kernel, rate in zip(reversed(config.rate_kernels), reversed(config.rates), strict=True):
-        reach += max(
-            _block_reach(config.resblock, *block) for block in zip(config.kernels, config.dilations, strict=True)
-        )
-        padding = (kernel - rate) // 2
-        reach = max((reach + kernel - 1 - padding) // rate, (reach + rate - 1 + padding) // rate)
-    return reach + 3
-
-
-def _block_reach(resblock: str, kernel: int, dilations: tuple[int, ...]) -> int:
-    pairs = sum(dilations) + (len(dilations) if resblock == "1" else 0)
-    return kernel // 2 * pairs
 
 
 def flow_context(config: FlowConfig) -> int | None:
     """Frames on either side of a frame that its latent depends on; None where that is the whole utterance."""
     if config.kind is not FlowKind.WAVENET:
         return None
-    return config.flows * sum(config.kernel_size // 2 * config.dilation**layer for layer in range(config.layers))
+    return int(config.flows * sum(config.kernel_size // 2 * config.dilation**layer for layer in range(config.layers)))
 
 
 class LatentStream:
@@ -60,10 +43,8 @@ class LatentStream:
         return self._z
 
 
-def decode_frames(net: Vits, z: LatentStream, begin: int, end: int, g: Tensor | None) -> Tensor:
-    """Samples ``[(end - begin) * hop]`` of the frames ``begin`` to ``end``."""
-    reach, hop = decoder_context(net.config.decoder), net.config.decoder.hop
-    left, right = max(0, begin - reach), min(z.frames, end + reach)
-    piece = z.upto(right)[:, :, left:right]
-    samples: Tensor = net.dec(piece.transpose(1, 2), None if g is None else g[:, :, 0])
-    return samples[0, (begin - left) * hop : (end - left) * hop]
+def decode_frames(decoder: PackedGenerator, z: LatentStream, begin: int, end: int, g: Tensor | None) -> Tensor:
+    """Samples ``[(end - begin) * hop]`` of the frames ``begin`` to ``end``: the bits that the whole would have."""
+    reach = min(z.frames, decoder.needed(begin, end)[1])
+    known = z.upto(reach)[:, :, :reach].transpose(1, 2)
+    return decoder.piece(known, begin, end, None if g is None else g[:, :, 0])[0]

@@ -38,25 +38,29 @@ class Planned(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """By frame: ``index`` ``[B, F]`` of its token (-1: none); ``m``, ``logs`` and a draw ``z_p`` ``[B, C, F]``."""
+    """By frame: ``tokens`` ``[B, F]`` (-1: none); ``m``, ``logs`` and a draw ``z_p`` ``[B, C, F]``."""
 
-    index: Tensor
+    tokens: Tensor
     m: Tensor
     logs: Tensor
     z_p: Tensor
     mask: Tensor
 
 
-#: Gives ``[B, channels, steps]`` of a normal distribution, the row's own whatever its batch.
-Draw = Callable[[Tensor], Tensor]
+#: Frames ``[B, F, C]`` and speaker vectors ``[B, gin]`` to samples ``[B, F * hop]``: ``Vits.dec``, or its packed form.
+Decoder = Callable[[Tensor, "Tensor | None"], Tensor]
+#: (a tensor ``[B, channels, steps]``, steps of each row ``[B]``) -> as much of a normal distribution.
+Draw = Callable[[Tensor, Tensor], Tensor]
 
 
 def row_noise(generators: list[torch.Generator]) -> Draw:
     """Noise drawn row by row, each from its own generator on the CPU: a seed sounds the same in any batch."""
 
-    def draw(like: Tensor) -> Tensor:
-        rows = [torch.randn(like.shape[1:], generator=generator) for generator in generators]
-        return torch.stack(rows).to(like)
+    def draw(like: Tensor, counts: Tensor) -> Tensor:
+        drawn = torch.zeros(like.shape)
+        for row, generator, count in zip(drawn, generators, counts.tolist(), strict=True):
+            row[:, :count] = torch.randn(row.shape[0], count, generator=generator)
+        return drawn.to(like)
 
     return draw
 
@@ -76,7 +80,7 @@ def plan(
     if durations is None:
         heard = g if net.config.duration.speaker else None
         if isinstance(net.dp, StochasticDurationPredictor):
-            drawn = noise(x.new_empty(x.shape[0], 2, x.shape[2])) * controls.duration_noise_scale
+            drawn = noise(x.new_empty(x.shape[0], 2, x.shape[2]), lengths) * controls.duration_noise_scale
             log_durations = net.dp(x, mask, drawn, heard, language)
         else:
             log_durations = net.dp(x, mask, heard, language)
@@ -98,25 +102,28 @@ def expand(planned: Planned, controls: Controls, noise: Draw) -> Prior:
     spoken = (steps < ends[:, -1:])[:, None]
     at = index.clamp_max(ends.shape[1] - 1)[:, None].expand(-1, planned.encoded.m.shape[1], -1)
     m, logs = (stats.gather(2, at) * spoken for stats in (planned.encoded.m, planned.encoded.logs))
-    z_p = m + noise(m) * torch.exp(logs) * controls.noise_scale
+    z_p = m + noise(m, planned.frames) * torch.exp(logs) * controls.noise_scale
     return Prior(index.masked_fill(~spoken[:, 0], -1), m, logs, z_p, mask)
 
 
-def decode(net: Vits, z: Tensor, frames: Tensor, g: Tensor | None, *, leak: bool = False) -> list[Tensor]:
+def decode(
+    net: Vits, z: Tensor, frames: Tensor, g: Tensor | None, *, decoder: Decoder | None = None, leak: bool = False
+) -> list[Tensor]:
     """Latents ``[B, C, F]`` of ``frames`` ``[B]`` -> samples ``[frames * hop]`` of each row.
 
     Rows are decoded one by one: padding behind a row would sound through the decoder's biases into its last frames.
     ``leak`` decodes the padded batch as the originals do, which is what their recorded outputs hold; every row then has
-    the length of the longest.
+    the length of the longest. ``decoder`` stands in for the module's own: its packed form.
     """
     vector = None if g is None else g[:, :, 0]
+    decoder = decoder or net.dec
     if leak:
         masked = z * sequence_mask(frames.clamp_max(z.shape[2]), z.shape[2])
-        return list(net.dec(masked.transpose(1, 2), vector))
+        return list(decoder(masked.transpose(1, 2), vector))
     rows = []
     for row, count in enumerate(frames.clamp_max(z.shape[2]).tolist()):
         speaker = None if vector is None else vector[row : row + 1]
-        rows.append(net.dec(z[row : row + 1, :, :count].transpose(1, 2), speaker)[0])
+        rows.append(decoder(z[row : row + 1, :, :count].transpose(1, 2), speaker)[0])
     return rows
 
 
@@ -130,13 +137,14 @@ class Converted(NamedTuple):
 
 
 def convert(
-    net: Vits, spectrogram: Tensor, frames: Tensor, source: Tensor, target: Tensor, noise: Draw, *, leak: bool = False
-) -> Converted:
+    net: Vits, spectrogram: Tensor, frames: Tensor, source: Tensor, target: Tensor, noise: Draw, *,
+    decoder: Decoder | None = None, leak: bool = False,
+) -> Converted:  # fmt: skip
     """Speech ``[B, bins, F]`` of one speaker said by another: numbers ``[B]`` or vectors ``[B, gin]`` of both."""
     g_source, g_target = net.speaker(source), net.speaker(target)
     mask = sequence_mask(frames, spectrogram.shape[2])
-    drawn = noise(spectrogram.new_empty(spectrogram.shape[0], net.config.latent, spectrogram.shape[2]))
+    drawn = noise(spectrogram.new_empty(spectrogram.shape[0], net.config.latent, spectrogram.shape[2]), frames)
     z = net.enc_q(spectrogram, mask, g_source, drawn).z
     z_p = net.flow(z, mask, g_source)
     z_hat = net.flow(z_p, mask, g_target, reverse=True)
-    return Converted(z, z_p, z_hat, decode(net, z_hat, frames, g_target, leak=leak))
+    return Converted(z, z_p, z_hat, decode(net, z_hat, frames, g_target, decoder=decoder, leak=leak))

@@ -63,7 +63,7 @@ class TextFrontend:
     def reads_english(self) -> bool:
         """Whether numbers, abbreviations and names are read out by this project's own English."""
         codes = {language.replace("_", "-").split("-")[0].lower() for language in self.languages}
-        return not codes or bool(codes & {"en", "eng"})
+        return bool(codes & {"en", "eng"}) if codes else self.symbols.alphabet is Alphabet.IPA
 
     @property
     def timings(self) -> tuple[TimingKind, ...]:

@@ -134,6 +134,8 @@ def _tokenizer(loaded: Loaded, item: dict[str, Any], report: Report) -> None:
 def _hugging_face(loaded: Loaded, facts: dict[str, Any], report: Report) -> None:
     from voiceclone_vits.synthesis import Controls, decode, expand, plan
 
+    from voiceclone.nn.hifigan_inference import PackedGenerator
+
     io, kwargs = loaded.tensors(facts["io"]), facts.get("kwargs", {})
     rounding = facts.get("fp32_vs_fp64_max_abs", {})
     symbols = loaded.checkpoint.symbols
@@ -173,6 +175,8 @@ def _hugging_face(loaded: Loaded, facts: dict[str, Any], report: Report) -> None
     report.exact("sequence_lengths", planned.frames * config.decoder.hop, io["sequence_lengths"])
     wave = torch.stack(decode(net, z, planned.frames, planned.g, leak=True))
     report.close("waveform", wave, io["waveform"], rounding.get("waveform"))
+    packed = decode(net, z, planned.frames, planned.g, decoder=PackedGenerator(net.dec), leak=True)
+    report.close("waveform, packed", torch.stack(packed), io["waveform"])
 
 
 def _inference(
@@ -182,6 +186,8 @@ def _inference(
 ) -> None:  # fmt: skip
     """One ``infer``: every tap that was recorded, and the wave with the originals' leak of padding."""
     from voiceclone_vits.synthesis import Controls, decode, expand, plan
+
+    from voiceclone.nn.hifigan_inference import PackedGenerator
 
     controls = Controls(*scales)
     rounding = facts.get("fp32_vs_fp64_max_abs", {})
@@ -194,7 +200,7 @@ def _inference(
     _durations(planned.w, io, "w_ceil", facts, report)
     prior = expand(planned, controls, _given(io, "noise_prior"))
     tokens = torch.arange(io["x"].shape[1], device=io["x"].device)
-    attn = (prior.index[:, :, None] == tokens).float()
+    attn = (prior.tokens[:, :, None] == tokens).float()
     attn = attn.transpose(1, 2) if text_major else attn[:, None]
     report.exact("attn", attn.reshape(io["attn"].shape), io["attn"])
     report.exact("y_mask", prior.mask, io["y_mask"])
@@ -204,6 +210,9 @@ def _inference(
     wave = torch.stack(decode(net, z[:, :, :max_len], planned.frames, planned.g, leak=True))[:, None]
     taps |= {"m_p_exp": prior.m, "logs_p_exp": prior.logs, "z_p": prior.z_p, "z": z, "y": wave,
              "dec_in": (z * prior.mask)[:, :, :max_len], "w": planned.w}  # fmt: skip
+    cut, fused = z[:, :, :max_len], PackedGenerator(net.dec)
+    packed = decode(net, cut, planned.frames, planned.g, decoder=fused, leak=True)
+    report.close("y, packed", torch.stack(packed)[:, None], io["y"])
     for name, got in taps.items():
         if name in io:
             report.close(name, got, io[name], rounding.get(name))
@@ -224,6 +233,6 @@ def _conversion(
         report.close(name, value, io[name], rounding.get(name))
 
 
-def _given(io: dict[str, Tensor], name: str) -> Callable[[Tensor], Tensor]:
+def _given(io: dict[str, Tensor], name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The recorded noise in place of a draw."""
-    return lambda like: io[name]
+    return lambda like, counts: io[name]

@@ -14,6 +14,8 @@ Convolution = tuple[Tensor, Tensor | None, int]
 def conv1d(x: Tensor, convolution: Convolution, slope: float, tanh: bool = False) -> Tensor:
     """``x`` ``[B, T, in]`` through leaky ReLU and a convolution of odd size that keeps T -> ``[B, T, out]``."""
     weight, bias, dilation = convolution
+    if x.shape[1] == 0:
+        return x.new_zeros(x.shape[0], 0, weight.shape[0])
     active = functional.leaky_relu(x, slope).transpose(1, 2)
     padding = (weight.shape[2] - 1) // 2 * dilation
     y = functional.conv1d(active, weight, bias, padding=padding, dilation=dilation).transpose(1, 2)
@@ -38,6 +40,8 @@ def resblock(x: Tensor, blocks: Sequence[Sequence[Convolution]], paired: bool, s
 
 def upsample(x: Tensor, weight: Tensor, bias: Tensor | None, rate: int, slope: float) -> Tensor:
     """``x`` ``[B, T, in]`` through leaky ReLU and a transposed convolution ``[in, out, taps]`` -> ``[B, T * rate, out]``."""
+    if x.shape[1] == 0:
+        return x.new_zeros(x.shape[0], 0, weight.shape[1])
     padding = (weight.shape[2] - rate) // 2
     active = functional.leaky_relu(x, slope).transpose(1, 2)
     return functional.conv_transpose1d(active, weight, bias, stride=rate, padding=padding).transpose(1, 2)

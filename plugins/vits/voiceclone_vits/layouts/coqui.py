@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.checkpoints import find_tensors, old_spelling, read_json, read_payload, strip_prefix
+from voiceclone.errors import ModelFilesInvalid
 from voiceclone_vits.checkpoint import Checkpoint
 from voiceclone_vits.config import AudioConfig
 from voiceclone_vits.layouts.shapes import Untold, infer, rename, setting
@@ -79,6 +80,13 @@ def read(found: Found) -> Checkpoint:
         name: value.flatten() if name.endswith((".gamma", ".beta")) else value for name, value in tensors.items()
     }
     args = setting(config, "model_args", kind=dict)
+    if args.get("encoder_sample_rate") and args.get("interpolate_z", True):
+        raise ModelFilesInvalid(
+            "config.json asks for an encoder of another rate than the decoder (encoder_sample_rate), which is not "
+            "supported here.", hint="Models without it are.",
+        )  # fmt: skip
+    if not args.get("condition_dp_on_speaker", True):
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("dp.cond.")}
     untold = Untold(
         rates=setting(config, "model_args", "upsample_rates_decoder", kind=list),
         dilations=setting(config, "model_args", "resblock_dilation_sizes_decoder", kind=list),

@@ -79,12 +79,10 @@ def _hyper(payload: Any) -> dict[str, Any]:
 
 
 def _audio(hyper: Mapping[str, Any]) -> AudioConfig:
-    lengths = (
-        int(hyper.get(f"{name}_length", usual)) for name, usual in (("filter", 1024), ("hop", 256), ("win", 1024))
-    )
     top = hyper.get("mel_fmax")
     return AudioConfig(
-        int(hyper.get("sample_rate", 22050)), *lengths, int(hyper.get("mel_channels", 80)),
+        int(hyper.get("sample_rate", 22050)), int(hyper.get("filter_length", 1024)),
+        int(hyper.get("hop_length", 256)), int(hyper.get("win_length", 1024)), int(hyper.get("mel_channels", 80)),
         float(hyper.get("mel_fmin") or 0.0), None if top is None else float(top),
     )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""What the operations are compared with, where it must be built or written first."""
