@@ -259,7 +259,7 @@ def test_what_cannot_be_trained_is_told(plan: Callable[..., Plan], trained: Path
     with pytest.raises(InvalidRequest, match="no speaker 'eve'"):
         prepare(OneDevice("cpu"), plan("b", speaker="eve"), QUIET)
     with pytest.raises(InvalidRequest, match="preset"):
-        prepare(OneDevice("cpu"), plan("c", config=None, preset="huge"), QUIET)
+        prepare(OneDevice("cpu"), replace(plan("c"), config=None, preset="huge"), QUIET)
     with pytest.raises(InvalidManifest, match="does not exist"):
         prepare(OneDevice("cpu"), plan("d", corpus=tmp_path / "none"), QUIET)
     with pytest.raises(InvalidRequest, match="multiple of the hop"):
