@@ -36,5 +36,7 @@ def voiceclone_recognise(path: Path) -> Recognised | None:
 @hookimpl
 def voiceclone_register_cli(cli: typer.Typer) -> None:
     from voiceclone_vits.cli import register
+    from voiceclone_vits.training.cli import register as register_training
 
     register(cli)
+    register_training(cli)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from voiceclone.errors import InvalidRequest
 from voiceclone_vits.training.forward import Batch
 from voiceclone_vits.training.store import Store
 
@@ -72,7 +73,7 @@ class Collator:
         tokens = [torch.tensor(store.tokens[index]) for index in indices]
         speakers = None
         if self.speakers is not None:
-            speakers = torch.stack([torch.as_tensor(self.speakers[store.lines[index].speaker]) for index in indices])
+            speakers = torch.stack([self._speaker(store.lines[index].speaker) for index in indices])
         return Batch(
             tokens=torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True),
             token_counts=torch.tensor([len(ids) for ids in tokens]),
@@ -82,13 +83,23 @@ class Collator:
             languages=None if self.language is None else torch.full((len(indices),), self.language),
         )
 
+    def _speaker(self, name: str) -> Tensor:
+        if self.speakers is None or name not in self.speakers:
+            raise InvalidRequest(
+                f"there is no vector of speaker {name!r}.",
+                field="speaker_vectors",
+                hint="Add it to the file of --speaker-vectors, or leave the speaker out with --speaker.",
+            )
+        return torch.as_tensor(self.speakers[name])
 
-def prefetch(collate: Collator, batches: Batches, step: int, threads: int, pinned: bool = False) -> Iterator[Batch]:
+
+def prefetch(collate: Collator, batches: Batches, step: int, threads: int, pinned: bool = False) -> Generator[Batch]:
     """Batches from ``step`` on, made ahead by ``threads`` (0: when they are asked for)."""
 
     def make(number: int) -> Batch:
         batch = collate(batches.at(number))
-        return _pin(batch) if pinned else batch
+        # Only from page-locked memory does a transfer to a GPU not wait.
+        return batch.map(torch.Tensor.pin_memory) if pinned else batch
 
     if threads == 0:
         while True:
@@ -106,9 +117,3 @@ def prefetch(collate: Collator, batches: Batches, step: int, threads: int, pinne
         finally:
             for future in ahead:
                 future.cancel()
-
-
-def _pin(batch: Batch) -> Batch:
-    """Page-locked copies: only from such memory does a transfer to a GPU not wait."""
-    values = (getattr(batch, name) for name in batch.__slots__)
-    return Batch(*(value if value is None else value.pin_memory() for value in values))

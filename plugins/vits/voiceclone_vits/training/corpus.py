@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,8 @@ class Line:
     language: str = "en-us"
     phones: tuple[str, ...] | None = None
     stresses: tuple[int, ...] | None = None
+    #: Where words begin among the phones.
+    word_starts: tuple[int, ...] = ()
 
 
 def read_corpus(source: Path, valid: Path | None = None, audio_root: Path | None = None) -> list[Line]:
@@ -55,7 +57,7 @@ def _manifest(folder: Path) -> list[Line]:
     return [
         Line(
             folder / item.audio, item.speaker, item.text, "valid" if item.split == "valid" else "train", item.language,
-            item.phones, item.stresses,
+            item.phones, item.stresses, tuple(word.first_phone for word in item.words or ()),
         )
         for item in read_manifest(folder) if item.split != "test"
     ]  # fmt: skip
@@ -102,11 +104,8 @@ def hold_out(lines: list[Line]) -> list[Line]:
     """Turn every twentieth line into validation where a corpus of some size names none."""
     if any(line.split == "valid" for line in lines) or len(lines) < 2 * _HOLD_OUT:
         return lines
-    return [
-        Line(line.audio, line.speaker, line.text, "valid", line.language, line.phones, line.stresses)
-        if index % _HOLD_OUT == _HOLD_OUT - 1 else line
-        for index, line in enumerate(lines)
-    ]  # fmt: skip
+    return [replace(line, split="valid") if index % _HOLD_OUT == _HOLD_OUT - 1 else line
+            for index, line in enumerate(lines)]  # fmt: skip
 
 
 def speakers_of(lines: Iterable[Line]) -> list[str]:

@@ -90,7 +90,7 @@ class PeriodDiscriminator(_Stack):
         missing = -x.shape[-1] % self.period
         if missing:
             x = F.pad(x, (0, missing), "reflect")
-        return self.judge(x.unflatten(-1, (-1, self.period)))
+        return self.judge(x.view(*x.shape[:-1], -1, self.period))
 
 
 class MultiPeriodDiscriminator(nn.Module):

@@ -75,7 +75,7 @@ class DurationDiscriminator(nn.Module):
         """A discriminator with these weights; its kind and width are read off them. Raises ModelFilesInvalid."""
         if "dur_proj.weight" not in state:
             raise ModelFilesInvalid(
-                f"these are not the weights of a duration discriminator: dur_proj.weight is missing among {len(state)}.",
+                f"these {len(state)} tensors are no duration discriminator: dur_proj.weight is missing.",
                 hint="Give the DUR_*.pth that belongs to the model.",
             )
         model = cls("dur_disc_2" if "norm_1.gamma" in state else "dur_disc_1", state["dur_proj.weight"].shape[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,12 +33,16 @@ class Batch:
     speakers: Tensor | None = None
     languages: Tensor | None = None
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch with every tensor changed."""
+        return Batch(
+            change(self.tokens), change(self.token_counts), change(self.padded_audio), change(self.frames),
+            None if self.speakers is None else change(self.speakers),
+            None if self.languages is None else change(self.languages),
+        )  # fmt: skip
+
     def to(self, device: torch.device) -> Batch:
-        moved = (
-            value if value is None else value.to(device, non_blocking=True)
-            for value in (getattr(self, name) for name in self.__slots__)
-        )
-        return Batch(*moved)
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
 
 class Draws(NamedTuple):
@@ -91,7 +96,7 @@ class GeneratorPass(nn.Module):
         text = model.enc_p(batch.tokens, batch.token_counts, g, language)
         frame_mask = sequence_mask(batch.frames, spectrogram.shape[2])
         posterior = model.enc_q(spectrogram, frame_mask, g, draws.posterior)
-        z_p = _first(model.flow(posterior.z, frame_mask, g))
+        z_p = model.flow(posterior.z, frame_mask, g)
         noise = draws.alignment
         if noise_scale and noise is None:
             noise = torch.randn(z_p.shape[0], z_p.shape[2], text.m.shape[2], device=z_p.device)
@@ -161,7 +166,3 @@ def spectrogram_config(audio: AudioConfig) -> SpectrogramConfig:
         audio.sample_rate, audio.filter_length, audio.hop_length, audio.win_length, audio.mel_bins, audio.mel_fmin,
         audio.mel_fmax,
     )  # fmt: skip
-
-
-def _first(result: Tensor | tuple[Tensor, ...]) -> Tensor:
-    return result if isinstance(result, Tensor) else result[0]

@@ -46,6 +46,7 @@ class TrainConfig:
     log_every: int = 25
     save_every: int = 500
     validate_every: int = 500
+    #: 0: no sounds and pictures.
     plot_every: int = 1000
     keep: int = 2
 

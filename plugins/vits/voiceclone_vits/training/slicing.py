@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def segment_starts(draws: Tensor, frames: Tensor, segment: int) -> Tensor:
-    """Uniform ``draws`` ``[B]`` in 0..1 -> first frames ``[B]``, so that ``segment`` frames fit where there are as many.
+    """Uniform ``draws`` ``[B]`` in 0..1 -> first frames ``[B]``, so that ``segment`` frames fit where possible.
 
     A sample shorter than the segment starts at 0.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,22 @@ class Start:
     checkpoint: Checkpoint
     discriminator: Mapping[str, Tensor] | None = None
     durations: Mapping[str, Tensor] | None = None
+    #: Vectors of speakers that came with the checkpoint, where the model takes vectors.
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
     #: The weights were trained before: fine-tuning has a lower rate and fewer steps.
     trained: bool = False
 
 
 def start_from(path: Path, speakers: Sequence[str]) -> Start:
-    """From the model at ``path``, its speaker table fitted to ``speakers``. Raises ModelFilesInvalid, InvalidRequest."""
+    """From the model at ``path``, its speaker table fitted to ``speakers``.
+
+    Raises ModelFilesInvalid and InvalidRequest.
+    """
     checkpoint = read_checkpoint(path)
     discriminator, durations = judges_beside(path, checkpoint)
     return Start(
         fit_speakers(checkpoint, speakers), discriminator.state_dict() if discriminator else None,
-        durations.state_dict() if durations else None, trained=True,
+        durations.state_dict() if durations else None, checkpoint.vectors, trained=True,
     )  # fmt: skip
 
 
@@ -80,9 +85,8 @@ def _original_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _tensors_beside(folder: Path, letter: str, checkpoint: Checkpoint) -> dict[str, Tensor] | None:
-    files = {
-        match[1]: file for file in folder.glob(f"{letter}_*.pth") if (match := re.search(r"_(\d+)\.pth$", file.name))
-    }
+    numbered = ((re.search(r"_(\d+)\.pth$", file.name), file) for file in folder.glob(f"{letter}_*.pth"))
+    files = {match[1]: file for match, file in numbered if match}
     if not files:
         return None
     number = re.search(r"_(\d+)\.pth$", checkpoint.files[0] if checkpoint.files else "")
@@ -130,24 +134,26 @@ def speaker_names(checkpoint: Checkpoint) -> list[str]:
     return [known[row] if row < len(known) else str(row) for row in range(checkpoint.config.speakers)]
 
 
-def speaker_inputs(checkpoint: Checkpoint, vectors: Path | None) -> dict[str, int | Tensor] | None:
+def speaker_inputs(
+    checkpoint: Checkpoint, file: Path | None, known: Mapping[str, Tensor]
+) -> dict[str, int | Tensor] | None:
     """What the model is told of each speaker, by name; None where it has one voice.
 
-    ``vectors`` is a file of names with lists of numbers: JSON, or coqui's speakers.pth. Raises InvalidRequest where a
-    model of vectors is given none.
+    ``file`` adds names with lists of numbers, as JSON or coqui's speakers.pth, to the vectors ``known``. Raises
+    InvalidRequest where a model of vectors is given none.
     """
     config = checkpoint.config
     if config.speaker_kind is SpeakerKind.ONE:
         return None
     if config.speaker_kind is SpeakerKind.NUMBER:
         return {name: row for row, name in enumerate(speaker_names(checkpoint))}
-    if vectors is None:
+    if file is None and not known:
         raise InvalidRequest(
             "the model is told who speaks by a vector, and no vectors were given.",
             field="speaker_vectors",
             hint="Give --speaker-vectors FILE: JSON of speaker names with lists of numbers, or coqui's speakers.pth.",
         )
-    return _read_vectors(vectors, config)
+    return {**known, **(_read_vectors(file, config) if file is not None else {})}
 
 
 def _read_vectors(path: Path, config: VitsConfig) -> dict[str, int | Tensor]:

@@ -32,7 +32,7 @@ class Optimizer:
     def minimise(self, loss: Tensor) -> tuple[Tensor, Tensor]:
         """One update; returns the gradient's norm, and 1.0 where it was not finite, else 0.0."""
         self.inner.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.inner)
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)

@@ -51,7 +51,8 @@ class Store:
         """Samples of an utterance in -1..1, a whole number of hops."""
         begin = self._begins[index]
         cut = self._samples[begin : begin + self.frames[index] * self.config.hop_length]
-        return cut.astype(np.float32) / np.float32(32768.0)
+        scaled: NDArray[np.float32] = cut.astype(np.float32) / np.float32(32768.0)
+        return scaled
 
     def of(self, split: str) -> list[int]:
         return [index for index, line in enumerate(self.lines) if line.split == split]
@@ -60,7 +61,10 @@ class Store:
 def open_store(
     lines: Sequence[Line], tokenize: Tokenize, folder: Path, config: StoreConfig, console: Console, threads: int = 2
 ) -> Store:
-    """The store in ``folder``, made where it is absent or of other lines. Raises InvalidManifest where nothing is left."""
+    """The store in ``folder``, made where it is absent or of other lines.
+
+    Raises InvalidManifest where no utterance is left.
+    """
     stamp = _stamp(lines, config)
     index = folder / "index.json"
     if not index.is_file() or json.loads(index.read_text("utf-8"))["stamp"] != stamp:
@@ -138,4 +142,5 @@ def read_audio(line: Line, sample_rate: int) -> NDArray[np.int16]:
     samples = audio.mean(axis=1)
     if rate != sample_rate:
         samples = soxr.resample(samples, rate, sample_rate)
-    return (samples * 32768.0).round().clip(-32768, 32767).astype(np.int16)
+    whole: NDArray[np.int16] = (samples * 32768.0).round().clip(-32768, 32767).astype(np.int16)
+    return whole

@@ -1,7 +1,7 @@
 """The adversarial training loop: schedules, averages, logs, saves and resumes, on one device or several.
 
-Data order, noise and dropout depend only on the seed and the step, so a run that is stopped and resumed gives the losses
-of one that was not. Losses stay on the device until they are logged.
+Data order, noise and dropout depend only on the seed and the step, so a run that is stopped and resumed gives the
+losses of one that was not. Losses stay on the device until they are logged.
 """
 
 from __future__ import annotations
@@ -91,13 +91,14 @@ class GanTrainer:
                 self.seconds += time.perf_counter() - began
                 self.step += 1
                 ended = self._ended()
-                if self.step % self.config.log_every == 0 or ended:
-                    note = self._log(writer)
-                    bar.update(row, note=note)
+                saves = self.step % self.config.save_every == 0 or ended
+                # Every process takes part: the losses are averaged over all.
+                if self.step % self.config.log_every == 0 or saves:
+                    bar.update(row, note=self._log(writer))
                 bar.update(row, completed=self.progress)
                 if first and (self.step % self.config.validate_every == 0 or ended):
                     scores = self._validate(writer, console, last=ended)
-                if first and (self.step % self.config.save_every == 0 or ended):
+                if first and saves:
                     self.save()
             ahead.close()
         return scores
@@ -146,7 +147,8 @@ class GanTrainer:
         with self.average.in_place(model), torch.no_grad():
             model.eval()
             scores = self.validation.scores(model, self.take_step.autocast)
-            if writer is not None and (self.step % self.config.plot_every == 0 or last):
+            every = self.config.plot_every
+            if writer is not None and every > 0 and (self.step % every == 0 or last):
                 self.validation.plot(model, writer, self.step)
         if writer is not None:
             for name, value in scores.items():
@@ -171,7 +173,6 @@ class GanTrainer:
 
     def save(self) -> Path:
         """Write a checkpoint of everything the next step depends on."""
-        self._log(None)
         tensors: dict[str, Mapping[str, Tensor]] = {"average": self.average.tensors}
         for name, module in self.networks.parts().items():
             tensors[name] = module.state_dict()

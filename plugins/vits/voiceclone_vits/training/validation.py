@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from voiceclone_vits.duration import StochasticDurationPredictor
-from voiceclone_vits.net import Vits, sequence_mask
+from voiceclone_vits.net import Vits
+from voiceclone_vits.synthesis import Controls, decode, expand, plan, row_noise
 from voiceclone_vits.training.batches import Collator
 from voiceclone_vits.training.forward import Analysis, Batch, Draws, GeneratorPass
 from voiceclone_vits.training.losses import kl_loss, mel_loss
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MOST = 32
 _SHOWN = 2
 #: No token of a picture's speech lasts longer, whatever an untrained predictor says; in frames.
-_LONGEST_TOKEN = 50
+_LONGEST_TOKEN = 20
 
 
 class Validation:
@@ -71,48 +71,35 @@ class Validation:
 
     def plot(self, model: Vits, writer: SummaryWriter, step: int) -> None:
         """``audio/*``, ``mel/*`` and ``alignment/*`` of the first utterances."""
-        rate = model.config.audio.sample_rate
+        rate, hop = model.config.audio.sample_rate, model.config.audio.hop_length
+        forward = GeneratorPass(model, self.segment_frames)
         for row, index in enumerate(self.indices[:_SHOWN]):
             batch = self.collate([index]).to(self.device)
             spectrogram, mel = self.analysis(batch)
-            out = GeneratorPass(model, self.segment_frames)(
-                batch, spectrogram, draws=self._draws(model, batch, spectrogram.shape[2])
-            )
-            spoken = speak(model, batch)
-            original = torch.from_numpy(self.collate.store.audio(index))
-            if step and row < _SHOWN:
-                writer.add_audio(f"audio/generated_{row}", spoken[0].float().cpu(), step, rate)
-            writer.add_audio(f"audio/original_{row}", original, step, rate)
-            heard = self.analysis.spectrogram(
-                F.pad(spoken.float(), (0, -spoken.shape[1] % model.config.audio.hop_length))
-            )
+            out = forward(batch, spectrogram, draws=self._draws(model, batch, spectrogram.shape[2]))
+            spoken = speak(model, batch).float()
+            heard = self.analysis.spectrogram(F.pad(spoken, (0, -len(spoken) % hop))[None])
+            writer.add_audio(f"audio/generated_{row}", spoken.cpu(), step, rate)
+            writer.add_audio(f"audio/recording_{row}", torch.from_numpy(self.collate.store.audio(index)), step, rate)
             writer.add_figure(f"mel/{row}", _mels(mel[0], heard[0]), step)
             writer.add_figure(f"alignment/{row}", _path(out.alignment.path("tokens_frames")[0]), step)
 
 
-def speak(model: Vits, batch: Batch, noise_scale: float = 0.667, duration_noise: float = 0.8) -> Tensor:
-    """Free-running speech ``[1, S]`` of the first utterance of ``batch``, with fixed noise."""
-    generator = torch.Generator().manual_seed(7)
-    device = batch.tokens.device
-    count = batch.token_counts[:1]
+def speak(model: Vits, batch: Batch) -> Tensor:
+    """Free-running speech ``[S]`` of the first utterance of ``batch``, with fixed noise."""
+    controls = Controls(model.config.noise_scale, model.config.duration_noise_scale)
+    noise = row_noise([torch.Generator().manual_seed(7)])
+    count = int(batch.token_counts[0])
     speakers = None if batch.speakers is None else batch.speakers[:1]
     languages = None if batch.languages is None else batch.languages[:1]
-    g, language = model.speaker(speakers), model.language(languages)
-    text = model.enc_p(batch.tokens[:1, : int(count)], count, g, language)
-    told = g if model.config.duration.speaker else None
-    if isinstance(model.dp, StochasticDurationPredictor):
-        noise = torch.randn(1, 2, int(count), generator=generator).to(device) * duration_noise
-        predicted = model.dp(text.x, text.mask, noise, told, language)
-    else:
-        predicted = model.dp(text.x, text.mask, told, language)
-    durations = torch.ceil(torch.exp(predicted[0, 0])).clamp(1, _LONGEST_TOKEN).long()
-    index = torch.repeat_interleave(torch.arange(int(count), device=device), durations)
-    m, logs = text.m[:, :, index], text.logs[:, :, index]
-    z_p = m + torch.randn(m.shape, generator=generator).to(device) * torch.exp(logs) * noise_scale
-    mask = sequence_mask(torch.tensor([len(index)], device=device), len(index))
-    z, _ = model.flow(z_p, mask, g, reverse=True)
-    audio: Tensor = model.dec(z.transpose(1, 2), None if g is None else g[:, :, 0])
-    return audio
+    planned = plan(
+        model, batch.tokens[:1, :count], batch.token_counts[:1], controls, noise, speakers=speakers, languages=languages
+    )
+    durations = planned.durations.clamp(1, _LONGEST_TOKEN)
+    planned = planned._replace(durations=durations, frames=durations.sum(dim=1))
+    prior = expand(planned, controls, noise)
+    z = model.flow(prior.z_p, prior.mask, planned.g, reverse=True)
+    return decode(model, z, planned.frames, planned.g)[0]
 
 
 def _mels(original: Tensor, generated: Tensor) -> Figure:
