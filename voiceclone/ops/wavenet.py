@@ -71,7 +71,9 @@ def wavenet_layers(weights: WaveNetWeights, precision: Precision) -> list[Layer]
         halves = pad_parts(weight, 2, wide), pad_parts(weights.in_biases[index], 2, wide)
         layers.append(Layer(*halves, dilation=weights.dilation_rate**index, dtype=precision, block=block))
         res_skip = zip(
-            weights.res_skip_weights[index].split(hidden), weights.res_skip_biases[index].split(hidden), strict=True
+            torch.split(weights.res_skip_weights[index], hidden),
+            torch.split(weights.res_skip_biases[index], hidden),
+            strict=True,
         )
         layers += [Layer(weight, bias, dtype=precision) for weight, bias in res_skip]
     return layers
@@ -79,7 +81,7 @@ def wavenet_layers(weights: WaveNetWeights, precision: Precision) -> list[Layer]
 
 def pad_parts(tensor: Tensor, parts: int, wide: int) -> Tensor:
     """``tensor`` ``[parts * n, ...]`` with zeros after each part, ``[parts * wide, ...]``."""
-    split = tensor.detach().unflatten(0, (parts, -1))
+    split = torch.unflatten(tensor.detach(), 0, (parts, -1))
     out = split.new_zeros(parts, wide, *tensor.shape[1:])
     out[:, : split.shape[1]] = split
     return out.flatten(0, 1)

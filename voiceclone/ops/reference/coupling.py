@@ -40,8 +40,8 @@ class CouplingWeights:
     def flipped(self) -> CouplingWeights:
         """The layer that does on ``x`` what this one does on ``x`` with its channels in reverse order."""
         parts = 1 if self.mean_only else 2
-        weight = self.post_weight.unflatten(0, (parts, self.half)).flip(1).flatten(0, 1)
-        bias = self.post_bias.unflatten(0, (parts, self.half)).flip(1).flatten(0, 1)
+        weight = torch.unflatten(self.post_weight, 0, (parts, self.half)).flip(1).flatten(0, 1)
+        bias = torch.unflatten(self.post_bias, 0, (parts, self.half)).flip(1).flatten(0, 1)
         return CouplingWeights(
             self.pre_weight.flip(1), self.pre_bias, self.wavenet, weight, bias, swapped=not self.swapped
         )

@@ -41,9 +41,10 @@ def decode_step(
     stop_after: int,
 ) -> None:
     """Run n steps, or ``stop_after`` phases of the first; see :func:`voiceclone.ops.decode_step`."""
-    numbers = shape[:7]
-    activation, pre_norm, final_norms = shape[8:]
-    described = DecoderShape(*numbers, ACTIVATIONS[activation], bool(pre_norm), final_norms)
+    layers, width, heads, wide, vocabulary, inputs, positions, _, activation, pre_norm, final_norms = shape
+    described = DecoderShape(
+        layers, width, heads, wide, vocabulary, inputs, positions, ACTIVATIONS[activation], bool(pre_norm), final_norms
+    )
     packed = PackedDecoder(described, FORMATS[shape[7]], weights, epsilon)
     machine = Machine(
         packed, _unpacked(packed), keys, values, key_scales, value_scales, pages, shared, state, hidden, seen, settings,
@@ -150,9 +151,11 @@ class Machine:
         fed, shape = list(self.fed), self.packed.shape
         qkv = self.part("qkv")[fed].view(len(fed), 1, 3, shape.heads, -1)
         context = torch.empty_like(qkv[:, :, 0])
-        scales = [scale[layer] if scale.numel() else scale for scale in (self.key_scales, self.value_scales)]
+        query, key, value = qkv.unbind(2)
+        by_key, by_value = (scale[layer] if scale.numel() else scale for scale in (self.key_scales, self.value_scales))
         attention_decode(
-            *qkv.unbind(2), self.keys[layer], self.values[layer], *scales, self.pages[fed], self.state[LENGTH, fed],
+            query, key, value, self.keys[layer], self.values[layer], by_key, by_value,
+            self.pages[fed], self.state[LENGTH, fed],
             None, None if self.shared is None else self.shared[fed], None, None, qkv.shape[-1] ** -0.5, context,
         )  # fmt: skip
         self.part("context")[fed] = context.flatten(1)
@@ -215,7 +218,7 @@ def rounded(x: Tensor, weight_format: str) -> Tensor:
         return x
     if weight_format == "bfloat16":
         return x.bfloat16().to(x.dtype)
-    groups = functional.pad(x, (0, -x.shape[-1] % GROUP)).unflatten(-1, (-1, GROUP))
+    groups = torch.unflatten(functional.pad(x, (0, -x.shape[-1] % GROUP)), -1, (-1, GROUP))
     most = groups.abs().amax(-1, keepdim=True)
     step = most / 127
     whole = torch.where(most > 0, torch.round(groups * (127 / most)), 0)

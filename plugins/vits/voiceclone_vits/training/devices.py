@@ -93,7 +93,7 @@ def run_on_devices(function: Callable[..., Any], count: int, device: str, *argum
         return
     try:
         from lightning_fabric import Fabric
-        from lightning_fabric.strategies import DDPStrategy
+        from lightning_fabric.strategies.ddp import DDPStrategy
     except ImportError as error:
         raise PreconditionFailed(
             f"training on {count} devices needs lightning-fabric, which is not installed.",
@@ -102,7 +102,8 @@ def run_on_devices(function: Callable[..., Any], count: int, device: str, *argum
     strategy = DDPStrategy(start_method="popen" if elastic else "spawn", find_unused_parameters=True)
     kind = "cpu" if device == "cpu" else "cuda"
     fabric = Fabric(accelerator=kind, devices=count, strategy=strategy, num_nodes=_nodes(count) if elastic else 1)
-    fabric.launch(_entered, function, *arguments)
+    launched: Callable[..., Any] = _entered
+    fabric.launch(launched, function, *arguments)
 
 
 def _nodes(count: int) -> int:
