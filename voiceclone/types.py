@@ -104,7 +104,8 @@ class Utterance:
     """All that a backend needs to speak one request; the engine adds nothing to it later."""
 
     text: str
-    #: Conditioning made by ``Model.encode_voice``; safetensors bytes.
+    #: Conditioning made by ``Model.encode_voice``; safetensors bytes. Empty where a model that does not clone is to
+    #: speak in a voice of its own.
     voice: bytes
     language: str = ""
     #: Equal seeds give equal samples, whatever else is being synthesised.

@@ -66,9 +66,13 @@ class CrashModel(GeneratorModel):
 
 
 class FixedModel(CrashModel):
-    """Knows its own voices only."""
+    """Knows its own voice only, a steady hum."""
 
     capabilities = Capabilities(languages=("en",), sample_rate=RATE, cloning=False)
+
+    def synthesize(self, utterance: Utterance) -> Iterator[Chunk]:
+        assert utterance.voice == b""
+        yield Chunk(np.full(RATE // 10 * len(utterance.text), 0.25, np.float32))
 
 
 def load_model(info: ModelInfo, device: str) -> GeneratorModel:

@@ -75,3 +75,14 @@ def test_a_model_loaded_anew_is_used(client: Client) -> None:
     client.unload_model("tone")
     client.load_model("tone")
     assert np.array_equal(client.say("Hello.", "bob", seed=1).samples, before.samples)
+
+
+def test_a_model_with_a_voice_of_its_own_needs_none(client: Client) -> None:
+    for text in ("Hi.", "Hello."):  # the second is of a kind known by then
+        said = client.say(text, "", model="fixed")
+        assert len(said.samples) == 1600 * len(text)
+        assert (said.header.voice, said.header.model) == ("", "models/fixed@1")
+    with pytest.raises(InvalidRequest, match="voice"):
+        client.say("Hi.", "", model="tone")
+    with pytest.raises(InvalidRequest, match="voice"):
+        client.say("Hi.", "")

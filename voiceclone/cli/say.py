@@ -30,7 +30,7 @@ def say(
     out: Annotated[Path, typer.Option("--out", "-o", help=f"File to write: {', '.join(speaking.SUFFIXES)}.")] = Path(
         "speech.wav"
     ),
-    model: Annotated[str, typer.Option(help="Another model than the voice's own.")] = "",
+    model: Annotated[str, typer.Option(help="Another model than the voice's own, or one that needs no voice.")] = "",
     language: Annotated[str, typer.Option(help="BCP-47, such as en-GB.")] = "",
     rate: Annotated[float | None, typer.Option(min=0.25, max=4, help="2 is twice as fast.")] = None,
     pitch: Annotated[float | None, typer.Option(help="Semitones up or down.")] = None,
@@ -57,8 +57,10 @@ def say(
     --consent-speaker NAME (they agreed), or --consent-method synthetic_speaker where it is nobody's voice.
     """
     speaking.check_suffix(out)
-    if bool(voice) == bool(reference):
-        raise typer.BadParameter("Give either --voice or --reference.", param_hint="--voice")
+    if (voice and reference) or not (voice or reference or model):
+        raise typer.BadParameter(
+            "Give either --voice or --reference, or a --model that has its own.", param_hint="--voice"
+        )
     if visemes and timings is None:
         timings = out.with_suffix(".json")
     text = sys.stdin.read() if text == "-" else text
@@ -104,6 +106,9 @@ def _voice(
     client: Client, voice: str, reference: Path | None, ground: Consent | None, model: str
 ) -> Iterator[tuple[str, str]]:
     """Yield the names of the voice and of its model; a voice made of a reference is deleted afterwards."""
+    if not voice and reference is None:
+        yield "", model
+        return
     if reference is None:
         found = client.voice(voice)
         yield found.name, found.model

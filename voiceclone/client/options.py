@@ -55,7 +55,7 @@ class SpeechOptions(TypedDict, total=False):
 def whole_request(text: str, voice: str, options: SpeechOptions) -> speech_service_pb2.SynthesizeRequest:
     """Raises InvalidRequest for an option or a value that does not exist."""
     return speech_service_pb2.SynthesizeRequest(
-        voice=resource_name("voices", voice),
+        voice=resource_name("voices", voice) if voice else "",
         model=_model(options),
         input=_input(text, options),
         options=_speech(options),
@@ -65,7 +65,7 @@ def whole_request(text: str, voice: str, options: SpeechOptions) -> speech_servi
 def stream_request(text: str, voice: str, options: SpeechOptions) -> speech_service_pb2.StreamSynthesizeRequest:
     """Raises InvalidRequest for an option or a value that does not exist."""
     return speech_service_pb2.StreamSynthesizeRequest(
-        voice=resource_name("voices", voice),
+        voice=resource_name("voices", voice) if voice else "",
         model=_model(options),
         input=_input(text, options),
         options=_speech(options),

@@ -93,12 +93,16 @@ class Catalogue:
             raise
         return voice
 
-    def at_hand(self, voice_name: str, model_name: str) -> tuple[Voice | None, LoadedModel | None]:
-        """The voice and the model as far as they are there without waiting. Raises like ``voice``."""
-        voice = self._voices.get(voice_name)
+    def voice_at_hand(self, name: str) -> Voice | None:
+        """The voice where it is known without waiting. Raises ConsentRequired, ConsentRevoked."""
+        voice = self._voices.get(name)
         if voice is not None:
             self.store.require_usable(voice)
-        return voice, None if model_name in self.draining else self.registry.get(model_name)
+        return voice
+
+    def model_at_hand(self, name: str) -> LoadedModel | None:
+        """The model where it is ready. Raises ModelNotFound."""
+        return None if name in self.draining else self.registry.get(name)
 
     def forget(self, name: str) -> None:
         """Drop all that is kept of voice ``name``: it was changed."""
@@ -156,7 +160,11 @@ class Catalogue:
         """The speaker heard in ``samples``. Raises SampleRejected, VoiceIncompatible, ModelNotLoaded."""
         name = loaded.info.name
         if not loaded.model.capabilities.cloning:
-            raise VoiceIncompatible(f"model {name!r} does not clone voices.", subject=f"models/{name}")
+            raise VoiceIncompatible(
+                f"model {name!r} does not clone voices.",
+                subject=f"models/{name}",
+                hint="Name no voice: the model has its own.",
+            )
 
         def encode() -> bytes:
             if self.registry.get(name) is not loaded:

@@ -21,7 +21,7 @@ from voiceclone.errors import (
     TimingUnsupported,
 )
 from voiceclone.registry import LoadedModel
-from voiceclone.server.catalogue import Cache, Catalogue
+from voiceclone.server.catalogue import Cache, Catalogue, VoiceData
 from voiceclone.server.keys import Keys, keys_of
 from voiceclone.server.request import WIRE_NAMES, SpeechMessage, SpeechRequest, Violations, parse
 from voiceclone.server.translate import timing_kinds, timing_values
@@ -40,7 +40,8 @@ class Plan:
 
     #: The first such line's.
     request: SpeechRequest
-    voice: Voice
+    #: None where the model speaks in one of its own.
+    voice: Voice | None
     loaded: LoadedModel
     #: Arguments of Utterance but for text and seed.
     utterance: Mapping[str, Any]
@@ -91,20 +92,24 @@ class Preparer:
         """Whether all that was checked still holds, for this line too."""
         if len(text) > plan.max_chars or text.isspace() or (seed is not None and seed < 0):
             return False
-        voice, loaded = self.catalogue.at_hand(plan.voice.name, plan.loaded.info.name)
-        return voice is not None and voice.etag == plan.voice.etag and loaded is plan.loaded
+        if self.catalogue.model_at_hand(plan.loaded.info.name) is not plan.loaded:
+            return False
+        if plan.voice is None:
+            return True
+        voice = self.catalogue.voice_at_hand(plan.voice.name)
+        return voice is not None and voice.etag == plan.voice.etag
 
     async def _check(self, request: SpeechRequest) -> Plan:
         catalogue = self.catalogue
-        voice = await catalogue.voice(request.voice)
-        loaded = await catalogue.model(request.model or voice.model.removeprefix("models/"))
+        voice = await catalogue.voice(request.voice) if request.voice else None
+        loaded = await catalogue.model(request.model or (voice.model.removeprefix("models/") if voice else ""))
         capabilities = loaded.model.capabilities
         language = request.language or _first_language(voice, capabilities)
         _check_capabilities(catalogue, request, loaded, language)
         sample_rate = request.sample_rate or capabilities.sample_rate
         _check_format(request.encoding, sample_rate)
         options = parse_options(loaded.model.options, request)
-        data = await catalogue.data(voice, loaded)
+        data = await catalogue.data(voice, loaded) if voice else _own_voice(loaded)
         utterance = {
             "voice": data.conditioning,
             "language": language,
@@ -161,6 +166,15 @@ def _shape(message: SpeechMessage) -> bytes:
     return shape + type(message).__name__.encode() if len(shape) <= _MAX_SHAPE else b""
 
 
+def _own_voice(loaded: LoadedModel) -> VoiceData:
+    if loaded.model.capabilities.cloning:
+        violation = FieldViolation(
+            "voice", f"must be voices/ and an id: models/{loaded.info.name} has none of its own."
+        )
+        raise InvalidRequest(f"{violation.field}: {violation.description}", violations=(violation,))
+    return VoiceData(b"", "")
+
+
 def parse_options(kind: type[BaseModel], request: SpeechRequest) -> BaseModel:
     """Read ``backend_options`` as the model's options class. Raises OptionUnknown, which lists what is allowed."""
     if not request.backend_options:
@@ -194,8 +208,8 @@ def _no_options(kind: type[BaseModel]) -> BaseModel:
     return found.model_copy() if not found.model_config.get("frozen") else found
 
 
-def _first_language(voice: Voice, capabilities: Capabilities) -> str:
-    spoken = [code for code in voice.languages if speaks(capabilities, code)]
+def _first_language(voice: Voice | None, capabilities: Capabilities) -> str:
+    spoken = [code for code in (voice.languages if voice else ()) if speaks(capabilities, code)]
     return next(iter(spoken or capabilities.languages), "")
 
 

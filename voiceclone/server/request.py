@@ -113,7 +113,8 @@ def parse(request: SpeechMessage, settings: Settings) -> SpeechRequest:
     """Check all that can be checked without knowing voice and model. Raises InvalidRequest with every violation."""
     whole = isinstance(request, speech_service_pb2.SynthesizeRequest)
     wrong = Violations()
-    wrong.resource("voice", request.voice, "voices")
+    if request.voice or not request.model:  # some models have voices of their own
+        wrong.resource("voice", request.voice, "voices")
     model = wrong.resource("model", request.model, "models") if request.model else ""
     text, alphabet = _source(request.input, wrong, settings.max_unary_text_chars if whole else settings.max_text_chars)
     wrong.language("input.language_code", request.input.language_code)

@@ -90,7 +90,7 @@ class VitsModel:
     def open(self, utterance: Utterance) -> Session:
         """Raises InvalidRequest, LanguageUnsupported or VoiceIncompatible."""
         options = utterance.options or VitsOptions()
-        voice = self.speaker_voice(options.speaker) if options.speaker else utterance.voice
+        voice = utterance.voice if utterance.voice and not options.speaker else self.speaker_voice(options.speaker)
         speaker = read_voice(voice, self.config)
         return Session(self, utterance, None if speaker is None else speaker.to(self.device))
 
