@@ -357,6 +357,7 @@ def test_on_lesser_processors_and_without_kernels(level: str) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", CACHE_TYPES, ids=str)
 @pytest.mark.parametrize(("group", "new"), [(1, 1), (2, 1), (1, 6)])
 def test_the_gpu_agrees(dtype: torch.dtype, group: int, new: int) -> None:

@@ -149,7 +149,7 @@ class Machine:
 
     def attention(self, layer: int) -> None:
         fed, shape = list(self.fed), self.packed.shape
-        qkv = self.part("qkv")[fed].view(len(fed), 1, 3, shape.heads, -1)
+        qkv = self.part("qkv")[fed].view(len(fed), 1, 3, shape.heads, shape.width // shape.heads)
         context = torch.empty_like(qkv[:, :, 0])
         query, key, value = qkv.unbind(2)
         by_key, by_value = (scale[layer] if scale.numel() else scale for scale in (self.key_scales, self.value_scales))

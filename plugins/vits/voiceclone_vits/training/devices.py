@@ -102,13 +102,18 @@ def run_on_devices(function: Callable[..., Any], count: int, device: str, *argum
     strategy = DDPStrategy(start_method="popen" if elastic else "spawn", find_unused_parameters=True)
     kind = "cpu" if device == "cpu" else "cuda"
     fabric = Fabric(accelerator=kind, devices=count, strategy=strategy, num_nodes=_nodes(count) if elastic else 1)
-    launched: Callable[..., Any] = _entered
-    fabric.launch(launched, function, *arguments)
+    fabric.launch(_Entry(function, arguments))
 
 
 def _nodes(count: int) -> int:
     return max(1, int(os.environ.get("WORLD_SIZE", count)) // count)
 
 
-def _entered(fabric: Any, function: Callable[..., Any], *arguments: Any) -> None:
-    function(FabricDevices(fabric), *arguments)
+class _Entry:
+    """What each process calls. Fabric looks through arguments, and gives up at frozen dataclasses: not in here."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._function, self._arguments = function, arguments
+
+    def __call__(self, fabric: Any) -> None:
+        self._function(FabricDevices(fabric), *self._arguments)
