@@ -181,9 +181,17 @@ class BackendConformance:
             subject.encode_voice([])
 
     def test_a_foreign_voice_is_refused(self, subject: Model) -> None:
-        for foreign in (b"", b"no safetensors at all", b"\x80\x04K\x01."):
+        for foreign in (b"no safetensors at all", b"\x80\x04K\x01."):
             with pytest.raises(VoicecloneError):
                 speak(subject, self.say(subject, foreign, self.texts[0]))
+
+    def test_without_a_voice_it_speaks_in_its_own_or_refuses(self, subject: Model) -> None:
+        utterance = self.say(subject, b"", self.texts[0])
+        if subject.capabilities.cloning:
+            with pytest.raises(VoicecloneError):
+                speak(subject, utterance)
+        else:
+            assert len(speak(subject, utterance).audio)
 
     # -- audio --------------------------------------------------------------------------------------------------------
 

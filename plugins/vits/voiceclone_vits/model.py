@@ -19,6 +19,7 @@ from voiceclone_vits.checkpoint import Checkpoint, read_checkpoint
 from voiceclone_vits.config import SpeakerKind
 from voiceclone_vits.options import VitsOptions
 from voiceclone_vits.session import Session
+from voiceclone_vits.streaming import fused_flow
 from voiceclone_vits.symbols import Alphabet
 from voiceclone_vits.synthesis import convert, row_noise
 from voiceclone_vits.text import TextFrontend
@@ -38,6 +39,7 @@ class VitsModel:
         self.config, self.speakers, self.vectors = checkpoint.config, checkpoint.speakers, checkpoint.vectors
         self.net = checkpoint.build().to(self.device)
         self.decoder = PackedGenerator(self.net.dec)
+        self.flow = fused_flow(self.net)
         self.frontend = TextFrontend(checkpoint.symbols, checkpoint.languages)
         self.languages = checkpoint.languages
         self.options: type[BaseModel] = VitsOptions
@@ -122,7 +124,7 @@ class VitsModel:
         heard = analyse.mel(linear) if self.config.posterior.mel else linear
         frames = torch.tensor([heard.shape[2]], device=self.device)
         noise = row_noise([torch.Generator().manual_seed(seed % 2**63)])
-        done = convert(self.net, heard, frames, here, there, noise, decoder=self.decoder)
+        done = convert(self.net, heard, frames, here, there, noise, decoder=self.decoder, flow=self.flow)
         result: Samples = done.samples[0].clamp(-1, 1).cpu().numpy()
         return result
 
@@ -141,7 +143,7 @@ class VitsModel:
 
     def close(self) -> None:
         """Drop the weights."""
-        del self.net, self.decoder
+        del self.net, self.decoder, self.flow
 
 
 def load(info: ModelInfo, device: str) -> VitsModel:

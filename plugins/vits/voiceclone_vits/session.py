@@ -89,7 +89,7 @@ class Session:
         )  # fmt: skip
         self._g, self._frame = planned.g, 0
         self._time(index, line, planned.durations[0].tolist())
-        return LatentStream(net, expand(planned, self._controls, self._noise), planned.g)
+        return LatentStream(net, expand(planned, self._controls, self._noise), planned.g, self._model.flow)
 
     def _time(self, index: int, line: Line, durations: list[int]) -> None:
         if not sum(durations):

@@ -8,7 +8,7 @@ from torch import Tensor
 from voiceclone.nn.hifigan_inference import PackedGenerator
 from voiceclone_vits.config import FlowConfig, FlowKind
 from voiceclone_vits.net import Vits
-from voiceclone_vits.synthesis import Prior
+from voiceclone_vits.synthesis import Flow, Prior
 
 
 def flow_context(config: FlowConfig) -> int | None:
@@ -21,8 +21,8 @@ def flow_context(config: FlowConfig) -> int | None:
 class LatentStream:
     """The latent of one utterance, computed as far as it is asked for: the first piece of a long text comes soon."""
 
-    def __init__(self, net: Vits, prior: Prior, g: Tensor | None) -> None:
-        self._net, self._prior, self._g = net, prior, g
+    def __init__(self, net: Vits, prior: Prior, g: Tensor | None, flow: Flow | None = None) -> None:
+        self._flow, self._prior, self._g = flow or net.flow, prior, g
         self._context = flow_context(net.config.flow)
         self._z = prior.z_p.new_empty(1, prior.z_p.shape[1], 0)
         self.frames = prior.z_p.shape[2]
@@ -38,9 +38,17 @@ class LatentStream:
             reach = self._context or 0
             left, right = max(0, have - reach), min(self.frames, goal + reach)
             z_p, mask = self._prior.z_p[:, :, left:right], self._prior.mask[:, :, left:right]
-            z = self._net.flow(z_p, mask, self._g, reverse=True)[:, :, have - left : goal - left]
+            z = self._flow(z_p, mask, self._g, reverse=True)[:, :, have - left : goal - left]
             self._z = torch.cat((self._z, z), dim=2)
         return self._z
+
+
+def fused_flow(net: Vits) -> Flow:
+    """The flow on fused kernels where it has a fused form and they were measured, else as it is."""
+    wavenets = net.config.flow.kind is FlowKind.WAVENET
+    on_cpu = next(net.parameters()).device.type == "cpu"
+    flow: Flow = net.flow.pack() if wavenets and on_cpu else net.flow
+    return flow
 
 
 def decode_frames(decoder: PackedGenerator, z: LatentStream, begin: int, end: int, g: Tensor | None) -> Tensor:

@@ -49,6 +49,8 @@ class Prior(NamedTuple):
 
 #: Frames ``[B, F, C]`` and speaker vectors ``[B, gin]`` to samples ``[B, F * hop]``: ``Vits.dec``, or its packed form.
 Decoder = Callable[[Tensor, "Tensor | None"], Tensor]
+#: Latents ``[B, C, F]``, a mask ``[B, 1, F]``, a speaker and ``reverse=`` -> latents.
+Flow = Callable[..., Tensor]
 #: (a tensor ``[B, channels, steps]``, steps of each row ``[B]``) -> as much of a normal distribution.
 Draw = Callable[[Tensor, Tensor], Tensor]
 
@@ -138,13 +140,14 @@ class Converted(NamedTuple):
 
 def convert(
     net: Vits, spectrogram: Tensor, frames: Tensor, source: Tensor, target: Tensor, noise: Draw, *,
-    decoder: Decoder | None = None, leak: bool = False,
+    decoder: Decoder | None = None, flow: Flow | None = None, leak: bool = False,
 ) -> Converted:  # fmt: skip
     """Speech ``[B, bins, F]`` of one speaker said by another: numbers ``[B]`` or vectors ``[B, gin]`` of both."""
     g_source, g_target = net.speaker(source), net.speaker(target)
     mask = sequence_mask(frames, spectrogram.shape[2])
     drawn = noise(spectrogram.new_empty(spectrogram.shape[0], net.config.latent, spectrogram.shape[2]), frames)
     z = net.enc_q(spectrogram, mask, g_source, drawn).z
-    z_p = net.flow(z, mask, g_source)
-    z_hat = net.flow(z_p, mask, g_target, reverse=True)
+    through = flow or net.flow
+    z_p = through(z, mask, g_source)
+    z_hat = through(z_p, mask, g_target, reverse=True)
     return Converted(z, z_p, z_hat, decode(net, z_hat, frames, g_target, decoder=decoder, leak=leak))
