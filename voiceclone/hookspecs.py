@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from voiceclone.backend import API as API
-from voiceclone.types import BackendInfo
+from voiceclone.types import BackendInfo, Recognised
 
 if TYPE_CHECKING:
     import typer
@@ -24,6 +25,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def voiceclone_backends() -> Iterable[BackendInfo]:  # type: ignore[empty-body]
     """Return the backends this plugin brings, as data: import nothing heavy here."""
+
+
+@hookspec
+def voiceclone_recognise(path: Path) -> Recognised | None:
+    """Say which backend speaks the weights at ``path`` and which files it reads; None where they are not its own."""
 
 
 @hookspec(historic=True)

@@ -7,14 +7,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points as installed
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pluggy
 
 from voiceclone import hookspecs
 from voiceclone.backend import BackendStatus, judge
-from voiceclone.errors import describe
+from voiceclone.errors import ModelFilesInvalid, describe
 from voiceclone.hookspecs import GROUP, PROJECT
+from voiceclone.types import Recognised
 
 T = TypeVar("T")
 
@@ -88,6 +90,23 @@ class Plugins:
             broken = [(name, " ".join(reasons)) for name, reasons in self.errors.items() if name not in named]
             self._backends = found + [BackendStatus(None, name, reason) for name, reason in broken]
         return list(self._backends)
+
+    def recognise(self, path: Path) -> Recognised | None:
+        """What the first plugin that knows the weights at ``path`` says of them; None where none does.
+
+        Raises ModelFilesInvalid where a plugin knows the layout but the files are damaged.
+        """
+        for impl in self.manager.hook.voiceclone_recognise.get_hookimpls():
+            try:
+                found = impl.function(path)
+            except ModelFilesInvalid:
+                raise
+            except (Exception, SystemExit) as error:
+                self.fail(impl.plugin_name, f"voiceclone_recognise failed: {describe(error)}")
+            else:
+                if isinstance(found, Recognised):
+                    return found
+        return None
 
     def register_cli(self, cli: Any) -> None:  # typer.Typer, not imported here
         """Let plugins add their commands to ``cli``."""

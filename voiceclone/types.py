@@ -169,6 +169,16 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a plugin knows of weights that somebody wants to add: its backend, and the files it will read."""
+
+    backend: str
+    #: Relative to the folder; nothing else of it is listed, and pickles among them are read without running code.
+    files: tuple[str, ...]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BackendInfo:
     """A backend as data: discovery imports no torch and loads no weights to read it."""
 

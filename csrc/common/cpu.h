@@ -13,6 +13,18 @@
 #define VOICECLONE_X86 0
 #endif
 
+// Between these, every function is compiled for an instruction set; standard headers belong before them.
+#if defined(__clang__)
+#define VOICECLONE_PRAGMA(text) _Pragma(#text)
+#define VOICECLONE_BEGIN_TARGET(set) \
+  VOICECLONE_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
+#define VOICECLONE_END_TARGET _Pragma("clang attribute pop")
+#else
+#define VOICECLONE_PRAGMA(text) _Pragma(#text)
+#define VOICECLONE_BEGIN_TARGET(set) _Pragma("GCC push_options") VOICECLONE_PRAGMA(GCC target(set))
+#define VOICECLONE_END_TARGET _Pragma("GCC pop_options")
+#endif
+
 namespace voiceclone {
 
 enum class CpuLevel { plain, avx2, avx512 };
@@ -33,6 +45,11 @@ inline CpuLevel supported_level() {
 #endif
   return CpuLevel::plain;
 }
+
+#if VOICECLONE_X86
+inline bool has_avx512_bf16() { return supported_level() == CpuLevel::avx512 && __builtin_cpu_supports("avx512bf16"); }
+inline bool has_avx512_vnni() { return supported_level() == CpuLevel::avx512 && __builtin_cpu_supports("avx512vnni"); }
+#endif
 
 // Decided once a process: kernels of one run must not differ.
 inline CpuLevel best_level() {

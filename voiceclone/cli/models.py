@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,29 +82,37 @@ def unload(
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it: a-z, 0-9 and -.")],
-    path: Annotated[Path, typer.Argument(exists=True, help="Its folder or file of weights; stays where it is.")],
-    backend: Annotated[str, typer.Option(help="The backend that speaks it; see: voiceclone backends")],
+    source: Annotated[
+        str, typer.Argument(help="A folder or file of weights, which stays where it is; or hf:org/name.")
+    ],
+    name: Annotated[str, typer.Option(help="What to call it: a-z, 0-9 and -; default: as the source is called.")] = "",
+    backend: Annotated[str, typer.Option(help="The backend that speaks it; default: the one that knows it.")] = "",
     summary: Annotated[str, typer.Option(help="A line for listings.")] = "",
     licence: Annotated[str, typer.Option(help="SPDX name of the weights' licence.")] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting the backend understands.")
     ] = None,
 ) -> None:
-    """Add a model from a folder of weights; its files are listed with their SHA-256, pickles are refused."""
-    from voiceclone.errors import InvalidRequest
-    from voiceclone.models import ModelStore
-    from voiceclone.plugins import load_plugins
-    from voiceclone.types import ModelInfo
+    """Add a model: weights of your own, or of the Hugging Face hub as hf:org/name or hf:org/name@revision.
 
-    known = [status.info.name for status in load_plugins().backends() if status.info]
-    if backend not in known:
-        raise InvalidRequest(f"There is no backend {backend!r}.", hint=f"There are: {', '.join(known)}.")
-    info = ModelInfo(
-        name, backend, "", summary, licence, str(path.resolve()), dict(key_values(settings or (), "--set"))
+    Its files are listed with their SHA-256. Pickles are taken only where the backend reads them without running what
+    is in them.
+    """
+    from dataclasses import replace
+
+    from voiceclone.models import ModelStore, located
+    from voiceclone.plugins import load_plugins
+
+    found = located(source, load_plugins(), name=name, backend=backend)
+    info = replace(
+        found.info,
+        summary=summary or found.info.summary,
+        licence=licence or found.info.licence,
+        settings=dict(key_values(settings or (), "--set")),
     )
-    record = ModelStore().add(info)
-    say(f"models/{name} added, revision {record.info.revision}, {len(record.files)} files")
+    record = ModelStore().add(info, found.files)
+    say(f"models/{info.name} added for {info.backend}, revision {record.info.revision}, {len(record.files)} files")
+    note(info.summary)
     note("a server that runs knows it after its next start")
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,12 @@ class ModelStore:
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or data_home() / "models"
 
-    def add(self, info: ModelInfo) -> ModelRecord:
+    def add(self, info: ModelInfo, names: Sequence[str] = ()) -> ModelRecord:
         """Keep ``info``. An empty ``revision`` becomes a digest of the files under ``info.path``.
 
-        Raises InvalidRequest on a bad name, AlreadyExists on a taken one, ModelFilesInvalid where the files are missing
-        or hold a pickle.
+        ``names`` are the files that a backend has read and found harmless; without them all are listed, and a pickle
+        is refused. Raises InvalidRequest on a bad name, AlreadyExists on a taken one, ModelFilesInvalid where the files
+        are missing or hold a pickle.
         """
         self._check_name(info.name)
         if self._file(info.name).exists():
@@ -56,7 +57,8 @@ class ModelStore:
         files: dict[str, tuple[int, str]] = {}
         if info.path is not None:
             path = Path(info.path).resolve()
-            files = {name: _digest(file) for name, file in _walk(path)}
+            listed = _named(path, names) if names else _walk(path)
+            files = {name: _digest(file) for name, file in listed}
             if not files:
                 raise ModelFilesInvalid(f"model {info.name!r}: there are no files at {path.name!r}.")
             info = replace(info, path=str(path))
@@ -102,11 +104,10 @@ class ModelStore:
         record = self.get(name)
         if record.info.path is None:
             return record
-        present = dict(_walk(Path(record.info.path)))
-        for relative, expected in sorted(record.files.items()):
-            if relative not in present:
+        for relative, file in _named(Path(record.info.path), sorted(record.files)):
+            if not file.is_file():
                 raise ModelFilesInvalid(f"model {name!r}: {relative} is missing.", hint="Add the model again.")
-            if _digest(present[relative]) != expected:
+            if _digest(file) != record.files[relative]:
                 raise ModelFilesInvalid(f"model {name!r}: {relative} has changed since it was added.")
         return record
 
@@ -143,6 +144,13 @@ class ModelStore:
                 os.unlink(file.name)
         except OSError as error:
             raise StoreError(f"model {record.info.name!r} cannot be kept: {describe(error)}") from error
+
+
+def _named(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Yield (name, file) of ``names`` under ``path``, or beside it where it is a file."""
+    root = path.parent if path.is_file() else path
+    for name in names:
+        yield name, root / name
 
 
 def _walk(path: Path) -> Iterator[tuple[str, Path]]:

@@ -25,6 +25,7 @@ from safetensors.numpy import load as load_safetensors
 
 from voiceclone.backend import Model
 from voiceclone.errors import InvalidRequest, SampleRejected, VoicecloneError
+from voiceclone.models import ModelStore
 from voiceclone.plugins import load_plugins
 from voiceclone.registry import LoadedModel, Registry
 from voiceclone.testing.speaking import Spoken, speak, speak_together, vowel
@@ -67,7 +68,12 @@ class BackendConformance:
     @pytest.fixture(scope="class")
     @classmethod
     def registry(cls) -> Registry:
-        return Registry(load_plugins(), device=cls.device)
+        return cls.open_registry()
+
+    @classmethod
+    def open_registry(cls) -> Registry:
+        """The models of the plugins, and those that were added with `voiceclone models add`."""
+        return Registry(load_plugins(), store=ModelStore(), device=cls.device)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -100,8 +106,10 @@ class BackendConformance:
 
     def test_discovery_imports_nothing_heavy(self) -> None:
         code = (
-            "import sys; from voiceclone.plugins import load_plugins; from voiceclone.registry import Registry\n"
-            f"names = [s.info.name for s in Registry(load_plugins()).models()]; assert {self.model!r} in names, names\n"
+            "import sys; from voiceclone.models import ModelStore\n"
+            "from voiceclone.plugins import load_plugins; from voiceclone.registry import Registry\n"
+            "names = [s.info.name for s in Registry(load_plugins(), store=ModelStore()).models()]\n"
+            f"assert {self.model!r} in names, names\n"
             "heavy = sorted({'torch', 'transformers', 'jax', 'tensorflow', 'grpc'} & set(sys.modules))\n"
             "assert not heavy, f'importing the plugin imports {heavy}'"
         )
@@ -308,7 +316,7 @@ class BackendConformance:
         assert subject.memory_bytes() <= before
 
     def test_close_gives_the_memory_back(self) -> None:
-        registry = Registry(load_plugins(), device=type(self).device)
+        registry = self.open_registry()
         used: list[int] = []
         for _ in range(2):
             model = registry.load(self.model).model

@@ -1,4 +1,4 @@
-"""Each native op in plain torch: the definition that tests compare with, and the fallback where nothing was built."""
+"""Monotonic alignment search in plain torch."""
 
 from __future__ import annotations
 

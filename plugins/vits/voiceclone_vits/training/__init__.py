@@ -1,0 +1,1 @@
+"""Training and fine-tuning of VITS and VITS2: data, losses, discriminators, the loop, and export to the original layout."""
