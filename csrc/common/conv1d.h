@@ -20,7 +20,8 @@ enum class Type : int32_t { float32 = 0, bfloat16 = 1, int8 = 2 };
 
 constexpr int64_t kLanes = 16;   // channels are padded to this
 constexpr int64_t kPanel = 32;   // output channels that are computed together
-constexpr int64_t kPoints = 9;   // products of a block of four
+constexpr int64_t kBlock = 4;     // outputs that are computed together where a layer is not direct
+constexpr int64_t kPoints = 9;    // products of such a block
 constexpr int64_t kAlign = 64;   // bytes: packed weights, scratch
 
 constexpr int64_t padded(int64_t channels) { return (channels + kLanes - 1) / kLanes * kLanes; }

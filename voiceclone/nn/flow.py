@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from voiceclone.nn.wavenet import WN, fold_weight_norm
+from voiceclone.nn.wavenet import WN, Projection, fold_weight_norm, frames_of
+from voiceclone.ops import CouplingWeights, PackedCoupling, coupling, pack_coupling
+from voiceclone.ops.wavenet import Precision
 
 
 class ResidualCouplingLayer(nn.Module):
@@ -62,6 +64,15 @@ class ResidualCouplingLayer(nn.Module):
         if reverse:
             return torch.cat((x0, (x1 - m) * torch.exp(-logs) * x_mask), dim=1), -logdet
         return torch.cat((x0, m + x1 * torch.exp(logs) * x_mask), dim=1), logdet
+
+    def weights(self) -> CouplingWeights:
+        """The plain weights, detached; weight norm, if there is any, is folded into them."""
+        assert self.pre.bias is not None
+        assert self.post.bias is not None
+        return CouplingWeights(
+            self.pre.weight.detach(), self.pre.bias.detach(), self.enc.weights(),
+            self.post.weight.detach(), self.post.bias.detach(),
+        )  # fmt: skip
 
 
 class Flip(nn.Module):
@@ -121,3 +132,55 @@ class ResidualCouplingBlock(nn.Module):
         """Turn weight norm into plain weights, in place: for inference, training goes on without it."""
         fold_weight_norm(self)
         return self
+
+    def pack(self, precision: Precision = "float32") -> FusedCouplingBlock:
+        """The same flow for inference, on the device it is on; later changes of this one do not reach it."""
+        layers: list[PackedCoupling] = []
+        projections: list[Projection | None] = []
+        flipped = False
+        for flow in self.flows:
+            if isinstance(flow, Flip):
+                flipped = not flipped
+                continue
+            if type(flow) is not ResidualCouplingLayer:
+                raise TypeError(f"a {type(flow).__name__} has no fused form; run this flow as it is")
+            weights = flow.weights()
+            layers.append(pack_coupling(weights.flipped() if flipped else weights, precision))
+            projections.append(Projection.of(flow.enc))
+        return FusedCouplingBlock(layers, projections, flipped)
+
+
+class FusedCouplingBlock(nn.Module):
+    """:class:`ResidualCouplingBlock` for inference on :func:`voiceclone.ops.coupling`, one call a coupling.
+
+    Channels keep their order throughout, because the flips are folded into the weights. Masks must be 1 up to a
+    sample's end.
+    """
+
+    def __init__(self, layers: list[PackedCoupling], projections: list[Projection | None], flipped: bool) -> None:
+        super().__init__()
+        self.layers = layers
+        self.projections = projections
+        #: One flip is left over where the number of couplings is odd.
+        self.flipped = flipped
+
+    def forward(self, x: Tensor, x_mask: Tensor, g: Tensor | None = None, reverse: bool = False) -> Tensor:
+        return self.with_logdet(x, x_mask, g, reverse)[0]
+
+    def with_logdet(
+        self, x: Tensor, x_mask: Tensor, g: Tensor | None = None, reverse: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """The result and the log determinant ``[B]`` of all couplings in the direction taken."""
+        lengths = frames_of(x_mask)
+        total = x.new_zeros(x.shape[0])
+        h = x.transpose(1, 2)
+        if self.flipped and reverse:
+            h = h.flip(2)
+        order = list(zip(self.layers, self.projections, strict=True))
+        for layer, projection in reversed(order) if reverse else order:
+            condition = None if projection is None else projection(g)
+            h, logdet = coupling(h, layer, lengths, condition, reverse=reverse)
+            total = total + logdet
+        if self.flipped and not reverse:
+            h = h.flip(2)
+        return h.transpose(1, 2), total

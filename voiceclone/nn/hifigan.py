@@ -40,12 +40,16 @@ class GeneratorConfig:
         if self.resblock not in ("1", "2"):
             raise ValueError(f"resblock must be '1' or '2', got {self.resblock!r}")
         if len(self.rates) != len(self.rate_kernels) or not self.rates:
-            raise ValueError(f"rates {self.rates} and rate_kernels {self.rate_kernels} must be of one length, not empty")
+            raise ValueError(
+                f"rates {self.rates} and rate_kernels {self.rate_kernels} must be of one length, not empty"
+            )
         if len(self.kernels) != len(self.dilations) or not self.kernels:
             raise ValueError(f"kernels {self.kernels} and dilations {self.dilations} must be of one length, not empty")
         for rate, kernel in zip(self.rates, self.rate_kernels, strict=True):
             if rate < 1 or kernel < rate or (kernel - rate) % 2:
-                raise ValueError(f"an upsampling kernel must exceed its rate by an even number, got {kernel} for {rate}")
+                raise ValueError(
+                    f"an upsampling kernel must exceed its rate by an even number, got {kernel} for {rate}"
+                )
         if any(kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(f"kernels must be odd, got {self.kernels}")
         if self.channels % (1 << len(self.rates)):
@@ -152,6 +156,8 @@ def check_inputs(config: GeneratorConfig, frames: Tensor, speaker: Tensor | None
     if frames.dim() != 3 or frames.shape[2] != config.inputs or not frames.is_floating_point():
         raise ValueError(f"frames must be floating [B, T, {config.inputs}], got {frames.dtype} {tuple(frames.shape)}")
     if (speaker is None) != (config.speaker == 0):
-        raise ValueError(f"this generator takes speaker vectors of {config.speaker} channels, got {speaker is not None}")
+        raise ValueError(
+            f"this generator takes speaker vectors of {config.speaker} channels, got {speaker is not None}"
+        )
     if speaker is not None and speaker.shape != (frames.shape[0], config.speaker):
         raise ValueError(f"speaker must be [{frames.shape[0]}, {config.speaker}], got {tuple(speaker.shape)}")

@@ -9,17 +9,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
+from voiceclone.ops import PackedWaveNet, WaveNetWeights, pack_wavenet, wavenet
+from voiceclone.ops.wavenet import Precision
+
 
 def normed(conv: nn.Conv1d, wanted: bool = True) -> nn.Conv1d:
     """``conv`` with weight norm where ``wanted``; loads ``weight_g``/``weight_v`` and the names torch writes now."""
     return parametrizations.weight_norm(conv) if wanted else conv
 
 
+def frames_of(x_mask: Tensor) -> Tensor:
+    """Lengths ``[B]`` of a mask ``[B, 1, T]`` that is 1 up to each sample's end and 0 after it."""
+    return x_mask.sum(dim=(1, 2)).int()
+
+
 def fold_weight_norm(module: nn.Module) -> None:
-    """Replace every weight norm inside ``module`` by the plain weight that it stands for, in place."""
-    for part in module.modules():
-        if parametrize.is_parametrized(part, "weight"):
-            parametrize.remove_parametrizations(part, "weight")
+    """Replace every weight-normed convolution inside ``module`` by a plain one, in place.
+
+    torch's own removal would break copies of the module, which share the class that it edits.
+    """
+    for parent in list(module.modules()):
+        for name, conv in list(parent.named_children()):
+            if isinstance(conv, nn.Conv1d) and parametrize.is_parametrized(conv, "weight"):
+                setattr(parent, name, plain(conv))
+
+
+def plain(conv: nn.Conv1d) -> nn.Conv1d:
+    """A convolution that does what ``conv`` does, without weight norm."""
+    (kernel,), (stride,), (dilation,) = conv.kernel_size, conv.stride, conv.dilation
+    assert isinstance(conv.padding, tuple)
+    new = nn.Conv1d(
+        conv.in_channels, conv.out_channels, kernel, stride, conv.padding[0], dilation, conv.groups,
+        bias=conv.bias is not None, device=conv.weight.device, dtype=conv.weight.dtype,
+    )  # fmt: skip
+    with torch.no_grad():
+        new.weight.copy_(conv.weight)
+        if new.bias is not None and conv.bias is not None:
+            new.bias.copy_(conv.bias)
+    return new.train(conv.training)
 
 
 class WN(nn.Module):
@@ -85,3 +112,61 @@ class WN(nn.Module):
         """Turn weight norm into plain weights, in place: for inference, training goes on without it."""
         fold_weight_norm(self)
         return self
+
+    def weights(self) -> WaveNetWeights:
+        """The plain weights, detached; weight norm, if there is any, is folded into them."""
+        convs = [*self.in_layers, *self.res_skip_layers]
+        weight = [conv.weight.detach() for conv in convs]
+        bias = [conv.bias.detach() for conv in convs]
+        count = self.n_layers
+        return WaveNetWeights(
+            tuple(weight[:count]), tuple(bias[:count]), tuple(weight[count:]), tuple(bias[count:]), self.dilation_rate
+        )
+
+    def pack(self, precision: Precision = "float32") -> FusedWN:
+        """The same network for inference, on the device it is on; later changes of this one do not reach it."""
+        return FusedWN(pack_wavenet(self.weights(), precision), Projection.of(self))
+
+
+class Projection:
+    """The conditioning convolution of a WaveNet, for all its layers at once; the last ``g`` is kept with its result."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight = weight
+        self.bias = bias
+        self._last: tuple[Tensor, int, Tensor] | None = None
+
+    @classmethod
+    def of(cls, network: WN) -> Projection | None:
+        """None where the network has no conditioning."""
+        if not network.gin_channels:
+            return None
+        layer = network.cond_layer
+        assert layer.bias is not None
+        return cls(layer.weight.detach()[:, :, 0].clone(), layer.bias.detach().clone())
+
+    def __call__(self, g: Tensor | None) -> Tensor:
+        """``g`` ``[B, gin_channels, 1 or T]`` -> ``[B, 1 or T, layers * 2 * H]``."""
+        if g is None:
+            raise ValueError(f"this WaveNet is conditioned: pass g [B, {self.weight.shape[1]}, 1 or T]")
+        last = self._last
+        # The same speaker speaks many sentences.
+        if last is not None and last[0] is g and last[1] == g._version:
+            return last[2]
+        condition = nn.functional.linear(g.transpose(1, 2), self.weight, self.bias)
+        if not g.requires_grad and not g.is_inference():
+            self._last = (g, g._version, condition)
+        return condition
+
+
+class FusedWN(nn.Module):
+    """:class:`WN` for inference on :func:`voiceclone.ops.wavenet`; its masks must be 1 up to a sample's end."""
+
+    def __init__(self, packed: PackedWaveNet, projection: Projection | None) -> None:
+        super().__init__()
+        self.packed = packed
+        self.projection = projection
+
+    def forward(self, x: Tensor, x_mask: Tensor, g: Tensor | None = None) -> Tensor:
+        condition = None if self.projection is None else self.projection(g)
+        return wavenet(x.transpose(1, 2), self.packed, frames_of(x_mask), condition).transpose(1, 2)

@@ -141,7 +141,7 @@ def pack_layer(layer: Layer) -> tuple[Tensor, Tensor]:
     for start in range(0, padded(outputs), PANEL):
         for point, sums in enumerate(points[:, :, :, start : start + PANEL]):
             used = sums[: used_pieces(taps, layer.block, point)].to(kind)
-            order.append(used.unflatten(1, (-1, unit)).transpose(2, 3).contiguous().view(torch.uint8).flatten())
+            order.append(used.unflatten(1, (-1, unit)).transpose(2, 3).flatten().view(torch.uint8))
     return torch.cat(order), torch.cat([constant.flatten() for constant in constants])
 
 
