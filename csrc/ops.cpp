@@ -8,7 +8,6 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   // value [B, T_mel, T_text] float32 of any strides, frames [B] and tokens [B] int32
   // -> token of each frame [B, T_mel] int32 (-1 past the end), frames of each token [B, T_text] int32
   m.def("mas(Tensor value, Tensor frames, Tensor tokens) -> (Tensor, Tensor)");
-<<<<<<< HEAD
   // x [B, T, in] float32; blob and spec as voiceclone/ops/packing.py makes them; row 0 is number `start` of its signal
   // -> [B, T, outputs]
   m.def("conv1d(Tensor x, Tensor blob, int[] spec, int outputs, float slope, int start, bool tanh) -> Tensor");
@@ -22,7 +21,6 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
   // x [B, T, C] likewise; `swapped` changes the first half of the channels instead of the second
   // -> [B, T, C] and the log determinant [B] of the direction taken
   m.def("coupling(Tensor x, Tensor lengths, Tensor? condition, Tensor blob, int[] spec, int hidden, bool mean_only, bool swapped, bool reverse) -> (Tensor, Tensor)");
-=======
   // Stores key and value [B, T, heads, D] in a cache [pages, heads, page_size, D], then out = attention of query
   // [B, T, H, D] over all that each row holds; attention/attention.h says where positions stand and who sees what
   m.def(
@@ -36,7 +34,6 @@ STABLE_TORCH_LIBRARY(voiceclone, m) {
       "Tensor(c!) key_scales, Tensor(d!) value_scales, Tensor pages, Tensor? shared, Tensor(e!) state, "
       "Tensor(f!) hidden, Tensor(g!) seen, Tensor settings, Tensor rules, Tensor noise, Tensor(h!) tokens, "
       "Tensor(i!) logprobs, Tensor(j!) hiddens, Tensor(k!) scratch, int stop_after) -> ()");
->>>>>>> step
   m.def("cpu_level() -> str");
   m.def("has_cuda_stream() -> bool");
 }
