@@ -57,4 +57,5 @@ def _fold(g: Tensor, v: Tensor) -> Tensor:
     # torch's own routine, so that a folded layer computes with exactly the weights of an unfolded one.
     from torch import _weight_norm
 
-    return _weight_norm(v.float(), g.float(), 0).to(v.dtype)
+    # Not rounded back to half precision, which would be heard.
+    return _weight_norm(v.float(), g.float(), 0)
