@@ -105,7 +105,8 @@ def _second(
     speaker = given("sv_emb_in", [1, net.sizes.speaker], 0.0, 0.8) if net.sizes.speaker else None
     timbre = net.timbre(io["refer"], speaker)
     found = net(io["codes"][0], io["text"], timbre, io["noise"])
-    report.close("ge", timbre, io["ge"])
+    # Recorded where it leaves the timbre encoder, before a speaker embedding joins it.
+    report.close("ge", net.ref_enc(io["refer"]), io["ge"])
     report.close("m_p", found.content.m, io["m_p"])
     report.close("z", found.latent, io["z"])
     report.close("out", found.samples[None], io["out"])
