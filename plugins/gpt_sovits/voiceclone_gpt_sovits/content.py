@@ -126,9 +126,7 @@ class ContentEncoder(nn.Module):
         m, logs = (self.proj(x) * mask).chunk(2, dim=1)
         return Content(x, m, logs, mask, unhurried)
 
-    def alignment(
-        self, content: Tensor, lengths: Tensor, phonemes: Tensor, phoneme_lengths: Tensor
-    ) -> Tensor:
+    def alignment(self, content: Tensor, lengths: Tensor, phonemes: Tensor, phoneme_lengths: Tensor) -> Tensor:
         """How much each frame looks at each phoneme, the mean of all heads: ``[B, T, L]``."""
         mask = mask_of(lengths, content.shape[2])
         text, text_mask = self.text(phonemes, phoneme_lengths)

@@ -33,7 +33,8 @@ class ConditionEncoder(nn.Module):
         self.proj = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, mask: Tensor, timbre: Tensor) -> Tensor:
-        out: Tensor = self.proj(self.enc(self.pre(x) * mask, mask, timbre)) * mask
+        # The timbre is not learnt from here, as upstream trains.
+        out: Tensor = self.proj(self.enc(self.pre(x) * mask, mask, timbre.detach())) * mask
         return out
 
 

@@ -43,5 +43,3 @@ def _filters() -> Tensor:
 
 def _mel(hertz: Tensor) -> Tensor:
     return 1127.0 * (1.0 + hertz / 700.0).log()
-
-

@@ -51,7 +51,13 @@ class Prompt:
 
 
 def write_mel(
-    model: SovitsFlow, condition: Tensor, prompt: Prompt, window: Window, steps: int, noise: Noise, guidance: float = 0.0
+    model: SovitsFlow,
+    condition: Tensor,
+    prompt: Prompt,
+    window: Window,
+    steps: int,
+    noise: Noise,
+    guidance: float = 0.0,
 ) -> Tensor:
     """Condition ``[1, C, T]`` -> normalised mel ``[1, mels, T]``; each piece begins with the end of the last one."""
     length, found = window.whole - prompt.frames, []

@@ -139,5 +139,3 @@ def load_sovits(module: ContentModel, file: SovitsFile) -> None:
 
 def _length(x: Tensor, dimension: int) -> Tensor:
     return torch.full((x.shape[0],), x.shape[dimension], device=x.device)
-
-

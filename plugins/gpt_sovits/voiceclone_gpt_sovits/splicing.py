@@ -52,7 +52,11 @@ def with_pauses(fragments: Sequence[Tensor], seconds: float, rate: int = PAUSE_R
 
 def in_order(batches: Sequence[Sequence[Tensor]], numbers: Sequence[Sequence[int]]) -> list[Tensor]:
     """Fragments of batches back in the order of the text; ``numbers`` as ``text.cutting.batches`` gave them."""
-    found = {number: item for batch, row in zip(batches, numbers, strict=True) for item, number in zip(batch, row, strict=True)}
+    found = {
+        number: item
+        for batch, row in zip(batches, numbers, strict=True)
+        for item, number in zip(batch, row, strict=True)
+    }
     return [found[number] for number in range(len(found))]
 
 

@@ -64,7 +64,9 @@ class TimbreAttention(nn.Module):
 class TimbreEncoder(nn.Module):
     """Spectrogram ``[B, bins, T]`` -> ``[B, timbre, 1]``, the mean of what each frame says."""
 
-    def __init__(self, bins: int, width: int, outputs: int, kernel: int = 5, heads: int = 2, dropout: float = 0.1) -> None:
+    def __init__(
+        self, bins: int, width: int, outputs: int, kernel: int = 5, heads: int = 2, dropout: float = 0.1
+    ) -> None:
         super().__init__()
         self.bins = bins
         self.spectral = nn.Sequential(

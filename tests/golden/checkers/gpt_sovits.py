@@ -80,7 +80,9 @@ def first_model(case: Case, device: torch.device) -> Iterator[Call]:
     }  # fmt: skip
     for name, run in calls.items():
         if f"io_{name}.safetensors" in case.meta["io_files"]:
-            yield Call(name, lambda report, run=run, name=name: run(loaded, loaded.io(f"io_{name}.safetensors"), report))
+            yield Call(
+                name, lambda report, run=run, name=name: run(loaded, loaded.io(f"io_{name}.safetensors"), report)
+            )
 
 
 @torch.inference_mode()

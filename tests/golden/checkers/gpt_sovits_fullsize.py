@@ -56,7 +56,10 @@ def published_sizes(case: Case, device: torch.device) -> Iterator[Call]:
     }  # fmt: skip
     for model, facts in case.meta["models"].items():
         run = next(run for prefix, run in kinds.items() if model.startswith(prefix))
-        yield Call(model, lambda report, run=run, model=model, facts=facts: _run(run, case, device, formula, model, facts, report))
+        yield Call(
+            model,
+            lambda report, run=run, model=model, facts=facts: _run(run, case, device, formula, model, facts, report),
+        )
 
 
 @torch.inference_mode()

@@ -70,7 +70,7 @@ def _run(case: Case, device: torch.device, name: str, facts: dict[str, Any], rep
             found += [*pipeline.stream(sentence, chunks, overlap=options["overlap_length"],
                                        speed=options["speed_factor"]), pause]  # fmt: skip
     else:
-        rows = _batches(io, name, len(sentences), options["batch_size"])
+        rows = _batches(io, name, len(sentences))
         spoken = [pipeline.speak([sentences[row] for row in batch], parallel=options["parallel_infer"],
                                  speed=options["speed_factor"]) for batch in rows]  # fmt: skip
         if options["return_fragment"]:
@@ -94,15 +94,16 @@ def _sentence(io: dict[str, Tensor], row: int, prompted: bool, width: int, kind:
     return kind(own, torch.cat((prompt, own)), torch.cat((known, features), dim=1))
 
 
-def _batches(io: dict[str, Tensor], name: str, segments: int, size: int) -> list[list[int]]:
-    """Which sentences went together: upstream puts them in order by texts that were not recorded, their phonemes were."""
+def _batches(io: dict[str, Tensor], name: str, segments: int) -> list[list[int]]:
+    """Which sentences were rendered together: upstream goes by texts that were not recorded, their phonemes were."""
     own = [io[f"seg.{row}.phones"].tolist() for row in range(segments)]
     left, found = set(range(segments)), []
-    for index in range(segments):
-        rest = io[f"{name}.text.{index}"].tolist() if f"{name}.text.{index}" in io else []
+    while left:
+        rest, batch = io[f"{name}.text.{len(found)}"][0].tolist(), []
         while rest:
             row = next(row for row in sorted(left) if rest[: len(own[row])] == own[row])
             left.discard(row)
             rest = rest[len(own[row]) :]
-            found.append(row)
-    return [found[begin : begin + size] for begin in range(0, segments, size)] if size < segments else [found]
+            batch.append(row)
+        found.append(batch)
+    return found

@@ -66,7 +66,8 @@ def run(net: Sovits, batch: SovitsBatch, frames: int, noise: Tensor, places: Ten
         content = net.frames(net.extract(batch.features))
     prior = net.enc_p(content, batch.lengths, batch.phonemes, batch.phoneme_lengths, net.joint_timbre(timbre))
     mask = mask_of(batch.lengths, batch.spectrograms.shape[2])
-    posterior = net.enc_q(batch.spectrograms, mask, timbre, noise)
+    # The timbre is to be learnt from what it makes, not from what it explains away.
+    posterior = net.enc_q(batch.spectrograms, mask, timbre.detach(), noise)
     z_p = net.flow(posterior.z, mask, timbre)
     starts = (places * (batch.lengths - frames + 1)).long()
     samples = net.samples(segments(posterior.z, starts, frames), timbre)
