@@ -31,7 +31,7 @@ def sovits_sizes(version: Version = Version.V2, alphabet: int = 732) -> SovitsSi
     generator = GeneratorConfig(8, 32, (10, 8, 2, 2, 2), (16, 16, 8, 2, 2), speaker=timbre)
     encoder = EncoderSizes(16, 24, 2, 3, 1, 2, 1, 16, alphabet)
     return SovitsSizes(
-        version, encoder, 32, 64, 704, 16, timbre, 8, 2, 0.1, generator, 16, 12 if pro else 0
+        version, encoder, 32, 1024, 704, 16, timbre, 8, 2, 0.1, generator, 16, 12 if pro else 0
     )  # fmt: skip
 
 
@@ -81,3 +81,26 @@ def gpt_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def sovits_file(tmp_path: Path) -> Path:
     return save_with_head(sovits_payload(), tmp_path / "s2G.pth")
+
+
+def save_hubert(folder: Path) -> Path:
+    """As small as one can be; a frame every 320 samples."""
+    from transformers import HubertConfig, HubertModel
+
+    torch.manual_seed(0)
+    config = HubertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    HubertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model's folder."""
+    folder = tmp_path_factory.mktemp("model")
+    save_gpt(folder / "voice-e15.ckpt")
+    save_with_head(sovits_payload(), folder / "voice_e8_s120.pth")
+    save_hubert(folder / "chinese-hubert-base")
+    return folder

@@ -43,7 +43,7 @@ def test_versions(tiny: Any, tmp_path: Path, version: Version, head: bytes, alph
     assert net.sizes.version is version and net.sizes.speaker == (12 if head != b"PK" else 0)
     speaker = torch.randn(1, 12) if net.sizes.speaker else None
     timbre = net.timbre(torch.rand(1, 1025, 9), speaker)
-    codes, phonemes = torch.randint(0, 64, (1, 5)), torch.randint(0, alphabet, (1, 4))
+    codes, phonemes = torch.randint(0, 1024, (1, 5)), torch.randint(0, alphabet, (1, 4))
     with torch.inference_mode():
         found = net(codes, phonemes, timbre, torch.zeros(1, 8, 10))
     assert found.samples.shape == (1, 5 * 1280) and bool(found.samples.isfinite().all())

@@ -34,7 +34,7 @@ def phonemes(text: str, language: str, pronunciations: Sequence[Pronunciation] =
             hint="Send phonemes with the option text_form='phonemes'.",
         )  # fmt: skip
     sentences = english().analyse(text, pronunciations)
-    symbols = [symbol for sentence in sentences for symbol in _spelled(sentence)]
+    symbols = [symbol for sentence in sentences for symbol in spelled(sentence)]
     return Phonemes(tuple(symbols), " ".join(sentence.normalized_text for sentence in sentences))
 
 
@@ -43,7 +43,7 @@ def english() -> EnglishFrontend:
     return EnglishFrontend()
 
 
-def _spelled(sentence: Sentence) -> list[str]:
+def spelled(sentence: Sentence) -> list[str]:
     """ARPABET with stress; of the pauses the marks that made them."""
     found: list[str] = []
     for word in sentence.words:
