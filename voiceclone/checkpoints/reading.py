@@ -54,9 +54,10 @@ _HARMLESS: dict[str, Any] = {
 def read_payload(path: Path, records: Iterable[str] = (), heads: Iterable[bytes] = ()) -> Any:
     """What ``path`` holds: a dict of tensors (safetensors), or what was pickled with ``torch.save``, on the CPU.
 
-    ``records`` are further qualified names of classes to read as :class:`Record`; ``heads`` are pairs of bytes that some
-    trainers write over the first two of torch's archive to mark what is inside. Raises ModelFilesInvalid for a file
-    that is missing, damaged, of another format, or that names code outside the allow-list: nothing of it is run.
+    ``records`` are further qualified names of classes to read as :class:`Record`; ``heads`` are pairs of bytes that
+    some trainers write over the first two of torch's archive to mark what is inside. Raises ModelFilesInvalid for a
+    file that is missing, damaged, of another format, or that names code outside the allow-list: nothing of it is
+    run.
     """
     try:
         with path.open("rb") as file:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-
-from voiceclone.nn.hifigan import GeneratorConfig
 from voiceclone_gpt_sovits.files import Version
 from voiceclone_gpt_sovits.gpt import Gpt, GptConfig
 from voiceclone_gpt_sovits.sizes import EncoderSizes, SovitsSizes
 from voiceclone_gpt_sovits.sovits import Sovits
+
+from voiceclone.nn.hifigan import GeneratorConfig
 
 GPT = GptConfig(layers=2, width=32, heads=4, hidden=64, phonemes=732)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-
-from voiceclone.errors import ModelFilesInvalid
 from voiceclone_gpt_sovits.files import Version, read_gpt, read_sovits, version_of, with_lora
 from voiceclone_gpt_sovits.gpt import GptConfig, build_gpt
 from voiceclone_gpt_sovits.sovits import build_sovits
 from voiceclone_gpt_sovits.speaker import read_speaker_encoder
 from voiceclone_gpt_sovits.vocoders import read_vocoder
+
+from voiceclone.errors import ModelFilesInvalid
 
 
 def test_gpt_sizes_come_from_the_file(tiny: Any, gpt_file: Path) -> None:
@@ -40,13 +40,15 @@ def test_versions(tiny: Any, tmp_path: Path, version: Version, head: bytes, alph
     file = read_sovits(tiny.save_with_head(tiny.sovits_payload(version, alphabet), tmp_path / "s2.pth", head))
     assert file.version is version
     net = build_sovits(file)
-    assert net.sizes.version is version and net.sizes.speaker == (12 if head != b"PK" else 0)
+    assert net.sizes.version is version
+    assert net.sizes.speaker == (12 if head != b"PK" else 0)
     speaker = torch.randn(1, 12) if net.sizes.speaker else None
     timbre = net.timbre(torch.rand(1, 1025, 9), speaker)
     codes, phonemes = torch.randint(0, 1024, (1, 5)), torch.randint(0, alphabet, (1, 4))
     with torch.inference_mode():
         found = net(codes, phonemes, timbre, torch.zeros(1, 8, 10))
-    assert found.samples.shape == (1, 5 * 1280) and bool(found.samples.isfinite().all())
+    assert found.samples.shape == (1, 5 * 1280)
+    assert bool(found.samples.isfinite().all())
 
 
 def test_what_a_file_says_counts_only_where_its_tensors_allow() -> None:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from voiceclone import Reference, Utterance
-from voiceclone.errors import LanguageUnsupported, ModelFilesInvalid, TextEmpty, VoiceIncompatible
 from voiceclone_gpt_sovits.folder import ModelFolder
 from voiceclone_gpt_sovits.model import GptSovitsModel
 from voiceclone_gpt_sovits.options import GptSovitsOptions
 from voiceclone_gpt_sovits.recognition import recognise
+
+from voiceclone import Reference, Utterance
+from voiceclone.errors import LanguageUnsupported, ModelFilesInvalid, TextEmpty, VoiceIncompatible
 
 TEXT = "The quick brown fox jumps. Then it rests."
 
 
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Iterator[GptSovitsModel]:
-    yield GptSovitsModel(ModelFolder.find(model_folder))
+    return GptSovitsModel(ModelFolder.find(model_folder))
 
 
 def recording(seconds: float = 2.0, pitch: float = 120.0) -> Reference:
@@ -52,7 +52,9 @@ def test_speaks_in_pieces(model: GptSovitsModel, voice: bytes) -> None:
     (pieces,) = speak(model, Utterance(TEXT, voice, seed=3))
     whole = np.concatenate(pieces)
     assert len(pieces) > 2
-    assert np.isfinite(whole).all() and np.abs(whole).max() <= 1 and np.abs(whole).max() > 0
+    assert np.isfinite(whole).all()
+    assert np.abs(whole).max() <= 1
+    assert np.abs(whole).max() > 0
 
 
 def test_the_same_among_others(model: GptSovitsModel, voice: bytes) -> None:
@@ -111,4 +113,5 @@ def test_refusals(model: GptSovitsModel, voice: bytes, tmp_path: Path) -> None:
 def test_recognised(model_folder: Path) -> None:
     found = recognise(model_folder)
     assert found.backend == "gpt_sovits"
-    assert "voice-e15.ckpt" in found.files and any(name.startswith("chinese-hubert-base/") for name in found.files)
+    assert "voice-e15.ckpt" in found.files
+    assert any(name.startswith("chinese-hubert-base/") for name in found.files)

@@ -1,4 +1,4 @@
-"""BigVGAN v2, the vocoder of v3: mel frames to samples with snakes in place of rectifiers; published parameter names."""
+"""BigVGAN v2, the vocoder of v3: mels to samples with snakes in place of rectifiers; published parameter names."""
 
 from __future__ import annotations
 
@@ -157,7 +157,8 @@ class BigVgan(nn.Module):
         x = self.ups[number][0](x)  # type: ignore[index]
         count = len(self.config.kernels)
         outputs = [block(x) for block in self.resblocks[number * count : (number + 1) * count]]
-        return sum(outputs[1:], outputs[0]) / count
+        mean: Tensor = sum(outputs[1:], outputs[0]) / count
+        return mean
 
     def forward(self, mel: Tensor) -> Tensor:
         """``[B, mels, T]`` -> ``[B, T * hop]`` in -1..1."""
@@ -165,4 +166,5 @@ class BigVgan(nn.Module):
         for number in range(len(self.ups)):
             x = self.stage(number, x)
         x = self.conv_post(self.activation_post(x))[:, 0]
-        return x.tanh() if self.config.tanh else x.clamp(-1.0, 1.0)
+        samples: Tensor = x.tanh() if self.config.tanh else x.clamp(-1.0, 1.0)
+        return samples

@@ -38,7 +38,8 @@ class CrossAttention(nn.Module):
         )
         scores = query / math.sqrt(query.shape[-1]) @ key.transpose(2, 3)
         seen = context_mask[:, :, None] * x_mask[..., None]
-        return scores.masked_fill(seen == 0, MASKED).softmax(-1)
+        weights: Tensor = scores.masked_fill(seen == 0, MASKED).softmax(-1)
+        return weights
 
     def forward(self, x: Tensor, context: Tensor, x_mask: Tensor, context_mask: Tensor) -> Tensor:
         value = self.conv_v(context).unflatten(1, (self.heads, -1)).transpose(2, 3)
@@ -68,7 +69,7 @@ class Meeting(nn.Module):
 
 
 class Tail(NamedTuple):
-    """Of a growing utterance, what is rendered: the last ``frames``, joined to the ``previous`` end ``[B, C, overlap]``."""
+    """Of a growing utterance, what is rendered: its last ``frames``, joined to the ``previous`` end ``[B, C, T]``."""
 
     frames: int | None = None
     previous: Tensor | None = None

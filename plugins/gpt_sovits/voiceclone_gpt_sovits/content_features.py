@@ -37,14 +37,18 @@ def read_content_features(folder: Path) -> ContentFeatures:
     from transformers import HubertConfig, HubertModel
 
     config = read_json(folder / "config.json")
-    file = next((folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).exists()), None)
+    file = next(
+        (folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).exists()), None
+    )
     if file is None:
         raise ModelFilesInvalid(f"{folder.name} holds no weights of a HuBERT.")
     try:
         hubert = HubertModel(HubertConfig.from_dict(config))
     except (TypeError, ValueError, KeyError) as error:
         raise ModelFilesInvalid(f"the configuration in {folder.name} is none of a HuBERT: {error!r}.") from error
-    tensors = {name.removeprefix("hubert."): value for name, value in find_tensors(read_payload(file), file.name).items()}
+    tensors = {
+        name.removeprefix("hubert."): value for name, value in find_tensors(read_payload(file), file.name).items()
+    }
     known = set(hubert.state_dict())
     load_into(hubert, tensors, file.name, spare=lambda name: name == "masked_spec_embed" or not _ours(name, known))
     return ContentFeatures(hubert).eval()

@@ -73,7 +73,8 @@ class ResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         strength = x.norm(dim=1, keepdim=True)
-        return self.gamma * (x * (strength / (strength.mean(-1, keepdim=True) + _EPS))) + self.beta + x
+        relative: Tensor = x * (strength / (strength.mean(-1, keepdim=True) + _EPS))
+        return self.gamma * relative + self.beta + x
 
 
 class ConditionBlock(nn.Module):
@@ -136,7 +137,8 @@ class InputEmbedding(nn.Module):
 
     def forward(self, x: Tensor, prompt: Tensor, condition: Tensor) -> Tensor:
         h = self.proj(torch.cat((x, prompt, condition), dim=-1))
-        return h + self.conv_pos_embed(h)
+        embedded: Tensor = h + self.conv_pos_embed(h)
+        return embedded
 
 
 class Modulation(nn.Module):
@@ -148,7 +150,8 @@ class Modulation(nn.Module):
         self.linear = nn.Linear(width, count * width)
 
     def forward(self, time: Tensor) -> tuple[Tensor, ...]:
-        return self.linear(F.silu(time))[:, None].chunk(self.count, dim=-1)
+        vectors: tuple[Tensor, ...] = self.linear(F.silu(time))[:, None].chunk(self.count, dim=-1)
+        return vectors
 
 
 class Attention(nn.Module):
@@ -189,7 +192,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, time: Tensor, inside: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
         shift, scale, gate, shift_ff, scale_ff, gate_ff = self.attn_norm(time)
         x = x + gate * self.attn(self._norm(x) * (1 + scale) + shift, inside, turns)
-        return x + gate_ff * self.ff(self._norm(x) * (1 + scale_ff) + shift_ff)
+        out: Tensor = x + gate_ff * self.ff(self._norm(x) * (1 + scale_ff) + shift_ff)
+        return out
 
     def _norm(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, (self.width,), eps=_EPS)
@@ -255,6 +259,6 @@ def rotated(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
     """The first HEAD channels of ``[B, T, C]`` in pairs of neighbours, turned by their position; the rest as it is."""
     cosines, sines = turns
     head, rest = x[..., :HEAD], x[..., HEAD:]
-    pairs = head.unflatten(-1, (-1, 2))
+    pairs = head.reshape(*head.shape[:-1], HEAD // 2, 2)
     turned = torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
     return torch.cat((head * cosines + turned * sines, rest), dim=-1)

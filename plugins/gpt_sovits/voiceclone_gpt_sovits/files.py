@@ -105,7 +105,8 @@ def version_of(weights: Mapping[str, Tensor], config: Mapping[str, Any], head: b
     said = {version.value: version for version in Version}.get(str(named))
     marked = HEADS.get(head[:2])
     if _lora(weights) or any(name.startswith("cfm.") for name in weights):
-        likely, possible = Version.V3, (Version.V3, Version.V4)
+        likely: Version = Version.V3
+        possible: tuple[Version, ...] = (Version.V3, Version.V4)
         if hashlib.md5(head, usedforsecurity=False).hexdigest() == _PRETRAINED_V4:
             likely = Version.V4
     elif "sv_emb.weight" in weights:

@@ -49,7 +49,7 @@ class FlowMatching(nn.Module):
         self, condition: Tensor, prompt: Tensor, noise: Tensor, steps: int, *, lengths: Tensor | None = None,
         guidance: float = 0.0,
     ) -> Tensor:  # fmt: skip
-        """Condition ``[B, T, C]``, the prompt's mel ``[B or 1, mels, P]`` and ``noise`` ``[B, mels, T]`` -> ``[B, mels, T]``.
+        """Condition ``[B, T, C]``, the prompt's mel ``[B or 1, mels, P]``, ``noise`` ``[B, mels, T]`` -> as the noise.
 
         ``steps`` equal steps; the first P frames come out as zeros. ``guidance`` above 0 moves away from what would be
         without condition and prompt, at the price of twice the work.

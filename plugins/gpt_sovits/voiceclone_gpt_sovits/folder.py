@@ -24,7 +24,7 @@ class ModelFolder:
 
     @classmethod
     def find(cls, folder: Path) -> ModelFolder:
-        """One ``.ckpt`` and one ``.pth``, with what upstream's pretrained_models has beside them. Raises ModelFilesInvalid."""
+        """One ``.ckpt`` and one ``.pth``, with what upstream has beside them. Raises ModelFilesInvalid."""
         if not folder.is_dir():
             raise ModelFilesInvalid(f"{folder.name!r} is no folder.")
         checkpoints = sorted(folder.glob("*.ckpt"))
@@ -36,7 +36,9 @@ class ModelFolder:
                 f"{folder.name!r} has {len(first)} .ckpt and {len(second)} .pth files; one of each makes a model.",
                 hint="Put the s1 (GPT_weights) and the s2 (SoVITS_weights) of one voice or one pretrained pair there.",
             )
-        hubert = next((path.parent for path in sorted(folder.glob("*/config.json")) if "hubert" in path.parent.name), None)
+        hubert = next(
+            (path.parent for path in sorted(folder.glob("*/config.json")) if "hubert" in path.parent.name), None
+        )
         return cls(first[0], second[0], hubert, speaker)
 
     def read_gpt(self) -> GptFile:

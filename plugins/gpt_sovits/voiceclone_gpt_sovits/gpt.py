@@ -66,7 +66,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``[B, T, C]`` -> result, keys and values, each ``[B, T, C]``; ``hidden`` as in :meth:`Gpt.run`."""
         query, key, value = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
-        split = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value)]
+        split = [part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in (query, key, value)]
         context = F.scaled_dot_product_attention(split[0], split[1], split[2], attn_mask=~hidden)
         return self.out_proj(context.transpose(1, 2).flatten(2)), key, value
 

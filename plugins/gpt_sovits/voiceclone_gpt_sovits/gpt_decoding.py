@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voiceclone.nn.decoder import Decoder
 from voiceclone.ops import DecoderShape, Sampling
 from voiceclone.ops.decode_step import COUNT, DONE, END, RUNNING
 from voiceclone.ops.pack import WeightFormat
 from voiceclone_gpt_sovits import sampling as defaults
-from voiceclone_gpt_sovits.gpt import POSITIONS, Gpt, mask
+from voiceclone_gpt_sovits.gpt import POSITIONS, Gpt, Layer, mask
 
 #: Upstream's own end of patience: a minute of speech.
 MOST_TOKENS = 1500
@@ -148,11 +148,14 @@ def _weights(gpt: Gpt) -> dict[str, Tensor]:
         "head.weight": gpt.ar_predict_layer.weight,
     }
     for index, layer in enumerate(gpt.h.layers):
+        assert isinstance(layer, Layer)
         name = f"layers.{index}."
         attention = layer.self_attn
         found[name + "qkv.weight"], found[name + "qkv.bias"] = attention.in_proj_weight, attention.in_proj_bias
-        parts = {"out": attention.out_proj, "ffn_in": layer.linear1, "ffn_out": layer.linear2,
-                 "norm1": layer.norm1, "norm2": layer.norm2}  # fmt: skip
+        parts: dict[str, nn.Linear | nn.LayerNorm] = {
+            "out": attention.out_proj, "ffn_in": layer.linear1, "ffn_out": layer.linear2,
+            "norm1": layer.norm1, "norm2": layer.norm2,
+        }  # fmt: skip
         for part, module in parts.items():
             found[f"{name}{part}.weight"], found[f"{name}{part}.bias"] = module.weight, module.bias
     return {name: value.detach() for name, value in found.items()}

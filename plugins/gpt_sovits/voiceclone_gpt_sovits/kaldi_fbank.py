@@ -25,7 +25,8 @@ def fbank(samples: Tensor) -> Tensor:
     window = torch.hann_window(FRAME, periodic=False, device=samples.device).pow(0.85)
     spectrum = torch.fft.rfft((frames - _PREEMPHASIS * before) * window, N_FFT).abs().square()
     energies = spectrum @ _filters().to(samples.device)
-    return energies.clamp_min(torch.finfo(torch.float32).eps).log()
+    banks: Tensor = energies.clamp_min(torch.finfo(torch.float32).eps).log()
+    return banks
 
 
 @lru_cache(1)

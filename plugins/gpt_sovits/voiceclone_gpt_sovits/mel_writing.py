@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from voiceclone_gpt_sovits.flow_matching import SovitsFlow
-from voiceclone_gpt_sovits.splicing import splice
 from voiceclone_gpt_sovits.spectrogram import denormalised
+from voiceclone_gpt_sovits.splicing import splice
 from voiceclone_gpt_sovits.vocoders import Vocoder
 
 #: Gives noise of a shape.
@@ -20,7 +20,7 @@ Noise = Callable[[tuple[int, ...]], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Frames that are solved at once: up to ``reference`` of them known, ``whole`` in all; ``overlap`` of batched ones."""
+    """Frames solved at once: up to ``reference`` of them known, ``whole`` in all; ``overlap`` of batched ones."""
 
     reference: int
     whole: int
@@ -102,7 +102,7 @@ def speak_batched(
     solved = model.cfm.solve(under, prompt.mel, noise((len(batch), prompt.mel.shape[1], under.shape[1])), steps)
     mel = solved[:, :, -length:].transpose(0, 1).flatten(1)[None]
     samples = vocoder.run(denormalised(mel))[0]
-    whole = splice(samples.split(length * vocoder.hop), overlap * vocoder.hop)
+    whole = splice(torch.split(samples, length * vocoder.hop), overlap * vocoder.hop)
     whole = whole[overlap * vocoder.hop : len(whole) - missing * vocoder.hop]
     counts = [condition.shape[2] * vocoder.hop for condition in conditions]
     found = []

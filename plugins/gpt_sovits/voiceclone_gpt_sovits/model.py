@@ -126,7 +126,9 @@ class GptSovitsModel:
         options = utterance.options or GptSovitsOptions()
         lines = self.lines(utterance.text, options, utterance.pronunciations)
         sizes = self.sovits.sizes
-        return Session(self, utterance, read_voice(utterance.voice, sizes.timbre, sizes.codes, len(self.alphabet)), lines)
+        return Session(
+            self, utterance, read_voice(utterance.voice, sizes.timbre, sizes.codes, len(self.alphabet)), lines
+        )
 
     @torch.inference_mode()
     def step(self, sessions: Sequence[Session]) -> list[Step]:

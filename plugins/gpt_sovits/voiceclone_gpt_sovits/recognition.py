@@ -1,4 +1,4 @@
-"""What ``voiceclone models add`` learns of a folder: whether it is a GPT-SoVITS pair, and which of its files are read."""
+"""What ``voiceclone models add`` learns of a folder: whether it is a GPT-SoVITS pair, and which files are read."""
 
 from __future__ import annotations
 

@@ -74,9 +74,9 @@ class SovitsSizes:
         config = {**_USUAL, **file.config.get("model", {})}
         channels = shapes["enc_p.text_embedding.weight"][1]
         filters, _, kernel = shapes["enc_p.encoder_text.ffn_layers.0.conv_1.weight"]
+        layers = [_count(shapes, f"enc_p.{part}.attn_layers.") for part in ("encoder_ssl", "encoder_text", "encoder2")]
         encoder = EncoderSizes(
-            channels, filters, int(config["n_heads"]), kernel,
-            *(_count(shapes, f"enc_p.{part}.attn_layers.") for part in ("encoder_ssl", "encoder_text", "encoder2")),
+            channels, filters, int(config["n_heads"]), kernel, layers[0], layers[1], layers[2],
             shapes["enc_p.mrte.c_pre.weight"][0], shapes["enc_p.text_embedding.weight"][0],
         )  # fmt: skip
         codes, content = shapes["quantizer.vq.layers.0._codebook.embed"]
@@ -95,7 +95,8 @@ class SovitsSizes:
                     latent, shapes["dec.conv_pre.weight"][0], rates,
                     tuple(_kernel(shapes, f"dec.ups.{stage}") for stage in range(len(rates))),
                     tuple(config["resblock_kernel_sizes"]),
-                    tuple(tuple(row) for row in config["resblock_dilation_sizes"]), str(config["resblock"]), timbre,
+                    tuple(tuple(row) for row in config["resblock_dilation_sizes"]),
+                    "2" if str(config["resblock"]) == "2" else "1", timbre,
                 ),
             }  # fmt: skip
         if "enc_q.pre.weight" in shapes:

@@ -52,7 +52,7 @@ class ContentModel(nn.Module):
         return self.quantizer.decode(codes).repeat_interleave(self.sizes.stride, dim=2)
 
     def alignment(self, codes: Tensor, phonemes: Tensor) -> Tensor:
-        """How much each frame of ``codes`` ``[1, T]`` looks at each of ``phonemes`` ``[1, L]``: ``[1, T * stride, L]``."""
+        """How much frames of ``codes`` ``[1, T]`` look at each of ``phonemes`` ``[1, L]``: ``[1, T * stride, L]``."""
         content = self.frames(codes)
         return self.enc_p.alignment(content, _length(content, 2), phonemes, _length(phonemes, 1))
 
@@ -97,14 +97,15 @@ class Sovits(ContentModel):
     ) -> Content:
         """Codes ``[1, T]`` and phonemes ``[1, L]`` -> the prior of each frame."""
         frames = self.frames(codes)
-        return self.enc_p(
-            frames, _length(frames, 2), phonemes, _length(phonemes, 1), self.joint_timbre(timbre), speed=speed, tail=tail
-        )  # fmt: skip
+        lengths, joint = (_length(frames, 2), _length(phonemes, 1)), self.joint_timbre(timbre)
+        content: Content = self.enc_p(frames, lengths[0], phonemes, lengths[1], joint, speed=speed, tail=tail)
+        return content
 
     def latent(self, content: Content, timbre: Tensor, noise: Tensor, noise_scale: float = NOISE_SCALE) -> Tensor:
         """``noise`` ``[1, latent, T]`` -> what the decoder reads, ``[1, latent, T]``."""
         z_p = content.m + noise * torch.exp(content.logs) * noise_scale
-        return self.flow(z_p, content.mask, timbre, reverse=True) * content.mask
+        latent: Tensor = self.flow(z_p, content.mask, timbre, reverse=True) * content.mask
+        return latent
 
     def samples(self, latent: Tensor, timbre: Tensor) -> Tensor:
         """``[1, latent, T]`` -> ``[1, T * hop]``."""

@@ -56,7 +56,8 @@ class Fusion(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         weight = self.local_att(torch.cat((x, y), dim=1)).tanh()
-        return x * (1.0 + weight) + y * (1.0 - weight)
+        joined: Tensor = x * (1.0 + weight) + y * (1.0 - weight)
+        return joined
 
 
 class Block(nn.Module):
@@ -77,7 +78,7 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = _clipped(self.bn1(self.conv1(x))).split(self.width, dim=1)
+        parts = torch.split(_clipped(self.bn1(self.conv1(x))), self.width, dim=1)
         found: list[Tensor] = []
         for index, (conv, norm) in enumerate(zip(self.convs, self.bns, strict=True)):
             part = parts[index]

@@ -1,4 +1,4 @@
-"""Spectrograms and mels as GPT-SoVITS computes them: magnitudes of frames that begin a whole hop apart, never centred."""
+"""Spectrograms and mels as GPT-SoVITS computes them: magnitudes of frames a hop apart, never centred."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class SentenceStream:
         self._beyond: Tensor | None = None
 
     def more(self, codes: list[int], last: bool) -> Tensor:
-        """Samples ``[T]`` of the frames that are settled now and were not before; all of them with the ``last`` codes."""
+        """Samples ``[T]`` of the frames that are settled now and were not; all of them with the ``last`` codes."""
         net, hop = self._net, self._net.sizes.hop
         if not codes:
             return torch.zeros(0)

@@ -38,7 +38,8 @@ class GatedConv(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.drop(F.glu(self.conv1(x), dim=1))
+        gated: Tensor = self.drop(F.glu(self.conv1(x), dim=1))
+        return x + gated
 
 
 class TimbreAttention(nn.Module):
@@ -58,7 +59,8 @@ class TimbreAttention(nn.Module):
         scores = query @ key.transpose(2, 3) / math.sqrt(x.shape[-1])
         weights = self.drop(scores.masked_fill(padding[:, None, None], -torch.inf).softmax(-1))
         attended: Tensor = self.fc((weights @ value).transpose(1, 2).flatten(2))
-        return x + self.drop(attended)
+        dropped: Tensor = self.drop(attended)
+        return x + dropped
 
 
 class TimbreEncoder(nn.Module):
@@ -87,4 +89,5 @@ class TimbreEncoder(nn.Module):
         x = self.spectral(x.masked_fill(padding[..., None], 0.0))
         x = self.temporal(x.transpose(1, 2)).transpose(1, 2).masked_fill(padding[..., None], 0.0)
         x = self.fc(self.slf_attn(x, padding)).masked_fill(padding[..., None], 0.0)
-        return (x / lengths[:, None, None]).sum(1)[..., None]
+        mean: Tensor = (x / lengths[:, None, None]).sum(1)[..., None]
+        return mean

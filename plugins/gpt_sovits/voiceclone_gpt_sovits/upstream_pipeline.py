@@ -45,13 +45,13 @@ class UpstreamPipeline:
         self, gpt: GptDecoder, sovits: Sovits, prompt: Tensor | None, timbre: Tensor, sampling: Sampling, early: int,
         draws: Draws, noise: Noise,
     ) -> None:  # fmt: skip
-        """``early``: codes after which a sentence is cut short; ``draws(n, rows)`` and ``noise(shape)`` give randomness."""
+        """``early``: codes after which a sentence is cut short; ``draws`` and ``noise`` give randomness."""
         self.gpt, self.sovits, self.prompt, self.timbre = gpt, sovits, prompt, timbre
         self.sampling = replace(sampling, max_tokens=min(early + 1, MOST_TOKENS))
         self.draws, self.noise = draws, noise
 
     def speak(self, batch: Sequence[Sentence], *, parallel: bool, speed: float = 1.0) -> list[Tensor]:
-        """Samples ``[T]`` of each sentence; ``parallel`` is how the codes are decoded, at speed 1 all become sound at once."""
+        """Samples ``[T]`` of each sentence; ``parallel``: decoded together. At speed 1 all become sound at once."""
         parallel = parallel and self.prompt is not None
         streams = self._decoded(batch)
         codes = []
@@ -64,7 +64,7 @@ class UpstreamPipeline:
             return [self._rendered(row, item.phonemes, speed) for row, item in zip(codes, batch, strict=True)]
         whole = self._rendered(torch.cat(codes), torch.cat([item.phonemes for item in batch]), speed)
         hop = self.sovits.sizes.stride * self.sovits.sizes.hop
-        return list(whole.split([len(row) * hop for row in codes]))
+        return list(torch.split(whole, [len(row) * hop for row in codes]))
 
     def stream(self, sentence: Sentence, chunks: Chunks, *, overlap: int = 2, speed: float = 1.0) -> Iterator[Tensor]:
         """Samples ``[T]`` chunk by chunk; ``overlap`` in codes."""

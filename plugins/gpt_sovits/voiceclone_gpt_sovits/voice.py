@@ -15,7 +15,7 @@ from voiceclone.errors import VoiceIncompatible
 
 @dataclass(frozen=True)
 class Voice:
-    """``timbre`` ``[1, C, 1]``; of a recording whose words are known also its ``codes`` ``[P]`` and ``phonemes`` ``[L]``."""
+    """``timbre`` ``[1, C, 1]``; of a recording with known words also ``codes`` ``[P]`` and ``phonemes`` ``[L]``."""
 
     timbre: Tensor
     codes: Tensor | None = None

@@ -76,7 +76,8 @@ def _run(
 
 
 def _first(
-    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device, report: Report
+    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device,
+    report: Report,
 ) -> None:  # fmt: skip
     from voiceclone_gpt_sovits.files import GptFile
     from voiceclone_gpt_sovits.gpt import build_gpt
@@ -96,7 +97,8 @@ def _first(
 
 
 def _second(
-    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device, report: Report
+    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device,
+    report: Report,
 ) -> None:  # fmt: skip
     from voiceclone_gpt_sovits.sovits import build_sovits
 
@@ -116,7 +118,8 @@ def _second(
 
 
 def _flow(
-    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device, report: Report
+    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device,
+    report: Report,
 ) -> None:  # fmt: skip
     from voiceclone_gpt_sovits.flow_matching import build_sovits_flow
 
@@ -135,7 +138,8 @@ def _flow(
 
 
 def _vocoder(
-    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device, report: Report
+    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device,
+    report: Report,
 ) -> None:  # fmt: skip
     from voiceclone_gpt_sovits.vocoders import build_hifigan
 
@@ -146,7 +150,8 @@ def _vocoder(
 
 
 def _bigvgan(
-    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device, report: Report
+    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device,
+    report: Report,
 ) -> None:  # fmt: skip
     from voiceclone_gpt_sovits.vocoders import build_bigvgan
 
@@ -157,7 +162,8 @@ def _bigvgan(
 
 
 def _speaker(
-    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device, report: Report
+    weights: dict[str, Tensor], facts: dict[str, Any], io: dict[str, Tensor], given: Any, device: torch.device,
+    report: Report,
 ) -> None:  # fmt: skip
     from voiceclone_gpt_sovits.kaldi_fbank import fbank
     from voiceclone_gpt_sovits.speaker import build_speaker_encoder
@@ -186,7 +192,9 @@ def _constant(name: str, shape: list[int]) -> Tensor:
 def _kaiser_sinc(taps: int, cutoff: float = 0.25, half_width: float = 0.3) -> Tensor:
     """The low-pass filter around BigVGAN's activations."""
     attenuation = 2.285 * (taps // 2 - 1) * np.pi * 4 * half_width + 7.95
-    beta = 0.1102 * (attenuation - 8.7) if attenuation > 50 else 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21)  # fmt: skip
+    beta = 0.1102 * (attenuation - 8.7)
+    if attenuation <= 50:
+        beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21)
     window = torch.kaiser_window(taps, beta=beta, periodic=False)
     time = torch.arange(-(taps // 2), taps // 2) + 0.5
     filtered = 2 * cutoff * window * torch.sinc(2 * cutoff * time)

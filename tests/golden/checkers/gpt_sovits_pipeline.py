@@ -17,7 +17,8 @@ from checkers.gpt_sovits import UPSTREAM
 #: What upstream's run() takes where nothing is given.
 _DEFAULTS: dict[str, Any] = {
     "top_k": 15, "top_p": 1.0, "temperature": 1.0, "repetition_penalty": 1.35, "batch_size": 1, "batch_threshold": 0.75,
-    "split_bucket": True, "parallel_infer": True, "speed_factor": 1.0, "fragment_interval": 0.3, "streaming_mode": False,
+    "split_bucket": True, "parallel_infer": True, "speed_factor": 1.0, "fragment_interval": 0.3,
+    "streaming_mode": False,
     "return_fragment": False, "overlap_length": 2, "min_chunk_length": 16, "fixed_length_chunk": False,
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Checkers of GPT-SoVITS' training: the first model's optimiser, the second model's pass with its losses and gradients."""
+"""Checkers of GPT-SoVITS' training: the first model's optimiser, the second one's pass, losses and gradients."""
 
 from __future__ import annotations
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from checkers._case import Call, Case
 from checkers._registry import checks
 from checkers._report import Report
-from torch import Tensor, nn
 
 ORIGINALS = r"jaywalnut310/vits|p0p4k/vits2_pytorch"
 

@@ -142,9 +142,10 @@ def discriminators(case: Case, device: torch.device) -> Iterator[Call]:
 
 
 def _judge(case: Case, device: torch.device, report: Report) -> None:
-    from voiceclone.checkpoints import find_tensors, read_payload
     from voiceclone_vits.training.discriminators import MultiPeriodDiscriminator
     from voiceclone_vits.training.losses import discriminator_loss, feature_loss, generator_loss
+
+    from voiceclone.checkpoints import find_tensors, read_payload
 
     io = {name: value.to(device) for name, value in case.tensors().items()}
     state = find_tensors(read_payload(Path(case.folder) / "state_dict.pth"))

@@ -1,4 +1,4 @@
-"""What the flow matching of v3 and v4 is trained on: the way from noise to a mel, in small steps and in doubled ones."""
+"""What the flow matching of v3 and v4 is trained on: the way from noise to a mel, in small and in doubled steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from voiceclone_gpt_sovits.flow_matching import FlowMatching
 
-#: How often a step of double length is learnt from two of the model's own, and steps too short to be told from none.
+    """``time`` ``[B]`` uniform, ``noise`` as the mel; ``exponents`` ``[B]`` where doubled steps are learnt."""
 SHORTCUT_SHARE, SHORTEST = 0.3, 1e-2
 #: Exponents of a half that such steps have, the last one excluded.
 EXPONENTS = (2, 8)
@@ -17,7 +17,7 @@ EXPONENTS = (2, 8)
 
 @dataclass(frozen=True)
 class FlowDraws:
-    """``time`` ``[B]`` uniform, ``noise`` as the mel; ``exponents`` ``[B]`` where doubled steps are learnt, else None."""
+    #: How often a step of double length is learnt from two of the model's own; steps too short to tell from none.
 
     time: Tensor
     noise: Tensor
@@ -59,4 +59,5 @@ def flow_loss(
     velocity = model.estimator(x, prompt, draws.time, model.estimator.prepare(condition, step), lengths)
     counted = (frames < lengths[:, None])[..., None] & ~prompted
     errors = (velocity - target).square().masked_fill(~counted, 0.0).sum((1, 2))
-    return (errors / (counted.sum((1, 2)) * mel.shape[1])).mean()
+    loss: Tensor = (errors / (counted.sum((1, 2)) * mel.shape[1])).mean()
+    return loss

@@ -1,4 +1,4 @@
-"""What the first model is trained on: cross-entropy of the next code and, with rejected rows, a preference between two."""
+"""What the first model is trained on: the next code and, with rejected rows, a preference between two."""
 
 from __future__ import annotations
 

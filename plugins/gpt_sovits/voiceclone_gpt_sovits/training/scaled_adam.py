@@ -1,4 +1,4 @@
-"""ScaledAdam, which the first model is trained with: steps as large as a tensor's own magnitude, and a learnt magnitude."""
+"""ScaledAdam, which the first model is trained with: steps relative to a tensor's magnitude, which is learnt too."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 class ScaledAdam(Optimizer):
     """After Povey's optimiser in icefall, in the form upstream has.
 
-    Gradients count relative to the root mean square of their tensor. Every ``size_update_period`` steps the magnitude of
-    each tensor moves too, by the gradient along the tensor itself. Where the norm of all gradients exceeds
+    Gradients count relative to the root mean square of their tensor. Every ``size_update_period`` steps the magnitude
+    of each tensor moves too, by the gradient along the tensor itself. Where the norm of all gradients exceeds
     ``clipping_scale`` times its median over ``clipping_update_period`` steps, only that movement of the magnitude is
     scaled down: upstream's steps themselves are not, and pretrained settings rely on it.
     """
@@ -80,7 +80,7 @@ class ScaledAdam(Optimizer):
             first["threshold"] = float(group["clipping_scale"] * median)
         if step < period or "threshold" not in first:
             return 1.0
-        return min(1.0, first["threshold"] / (float(norm) + 1e-20))
+        return min(1.0, float(first["threshold"]) / (float(norm) + 1e-20))
 
     def _move(self, group: dict[str, Any], parameter: Tensor, state: dict[str, Any], factor: float) -> None:
         gradient = parameter.grad
