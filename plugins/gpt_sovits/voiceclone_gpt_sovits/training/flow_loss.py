@@ -9,7 +9,7 @@ from torch import Tensor
 
 from voiceclone_gpt_sovits.flow_matching import FlowMatching
 
-    """``time`` ``[B]`` uniform, ``noise`` as the mel; ``exponents`` ``[B]`` where doubled steps are learnt."""
+#: How often a step of double length is learnt from two of the model's own; steps too short to tell from none.
 SHORTCUT_SHARE, SHORTEST = 0.3, 1e-2
 #: Exponents of a half that such steps have, the last one excluded.
 EXPONENTS = (2, 8)
@@ -17,7 +17,7 @@ EXPONENTS = (2, 8)
 
 @dataclass(frozen=True)
 class FlowDraws:
-    #: How often a step of double length is learnt from two of the model's own; steps too short to tell from none.
+    """``time`` ``[B]`` uniform, ``noise`` as the mel; ``exponents`` ``[B]`` where doubled steps are learnt."""
 
     time: Tensor
     noise: Tensor
