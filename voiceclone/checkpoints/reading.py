@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import io
 import json
 import pickle
 import re
@@ -50,11 +51,13 @@ _HARMLESS: dict[str, Any] = {
 }
 
 
-def read_payload(path: Path, records: Iterable[str] = ()) -> Any:
+def read_payload(path: Path, records: Iterable[str] = (), heads: Iterable[bytes] = ()) -> Any:
     """What ``path`` holds: a dict of tensors (safetensors), or what was pickled with ``torch.save``, on the CPU.
 
-    ``records`` are further qualified names of classes to read as :class:`Record`. Raises ModelFilesInvalid for a file
-    that is missing, damaged, of another format, or that names code outside the allow-list: nothing of it is run.
+    ``records`` are further qualified names of classes to read as :class:`Record`; ``heads`` are pairs of bytes that
+    some trainers write over the first two of torch's archive to mark what is inside. Raises ModelFilesInvalid for a
+    file that is missing, damaged, of another format, or that names code outside the allow-list: nothing of it is
+    run.
     """
     try:
         with path.open("rb") as file:
@@ -70,7 +73,9 @@ def read_payload(path: Path, records: Iterable[str] = ()) -> Any:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:
         return _safetensors(path)
     if head.startswith(b"PK") or head[:1] == b"\x80":
-        return _pickled(path, records)
+        return _pickled(path, path, records)
+    if head[:2] in tuple(heads):
+        return _pickled(io.BytesIO(b"PK" + path.read_bytes()[2:]), path, records)
     raise ModelFilesInvalid(
         f"{path.name} is no weight file: it begins with {head[:8]!r}.",
         hint="Expected safetensors, or a file of torch.save (.pth, .pt, .ckpt, .bin).",
@@ -87,7 +92,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
         raise ModelFilesInvalid(f"{path.name} is damaged: {describe(error)}.", hint="Download it again.") from error
 
 
-def _pickled(path: Path, records: Iterable[str]) -> Any:
+def _pickled(source: Path | io.BytesIO, path: Path, records: Iterable[str]) -> Any:
     import torch
 
     allowed: dict[str, Any] = {**_HARMLESS, **dict.fromkeys(records, Record)}
@@ -95,7 +100,7 @@ def _pickled(path: Path, records: Iterable[str]) -> Any:
     names += _numpy_types()
     try:
         with torch.serialization.safe_globals(names):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(path, error) from error
     # A file cut short or overwritten fails in as many ways as there are bytes.

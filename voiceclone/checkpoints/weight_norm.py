@@ -58,5 +58,6 @@ def _fold(g: Tensor, v: Tensor) -> Tensor:
     # torch's own routine, so that a folded layer computes with exactly the weights of an unfolded one.
     from torch import _weight_norm
 
+    # Not rounded back to half precision, which would be heard.
     weight: Tensor = _weight_norm(v.float(), g.float(), 0)
-    return weight.to(v.dtype)
+    return weight

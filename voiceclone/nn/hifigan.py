@@ -54,7 +54,7 @@ class GeneratorConfig:
                 )
         if any(kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(f"kernels must be odd, got {self.kernels}")
-        if self.channels % (1 << len(self.rates)):
+        if self.channels >> len(self.rates) < 1:
             raise ValueError(f"channels {self.channels} cannot be halved {len(self.rates)} times")
 
     @property
@@ -63,7 +63,7 @@ class GeneratorConfig:
         return math.prod(self.rates)
 
     def stage_channels(self, stage: int) -> int:
-        """Channels after upsampling number ``stage``."""
+        """Channels after upsampling number ``stage``; -1: before the first."""
         return self.channels >> (stage + 1)
 
 
@@ -112,7 +112,8 @@ class Generator(nn.Module):
         block = ResBlock1 if config.resblock == "1" else ResBlock2
         for stage, (rate, kernel) in enumerate(zip(config.rates, config.rate_kernels, strict=True)):
             channels = config.stage_channels(stage)
-            self.ups.append(nn.ConvTranspose1d(2 * channels, channels, kernel, rate, padding=(kernel - rate) // 2))
+            before = config.stage_channels(stage - 1)
+            self.ups.append(nn.ConvTranspose1d(before, channels, kernel, rate, padding=(kernel - rate) // 2))
             for size, dilations in zip(config.kernels, config.dilations, strict=True):
                 self.resblocks.append(block(channels, size, dilations))
         self.conv_post = same_conv1d(config.stage_channels(len(config.rates) - 1), 1, END_TAPS, bias=config.post_bias)

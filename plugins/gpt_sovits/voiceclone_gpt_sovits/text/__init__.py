@@ -1,0 +1,1 @@
+"""Text before phonemes: cutting, grouping and the alphabets of GPT-SoVITS."""

@@ -1,0 +1,1 @@
+"""Losses and optimisers of GPT-SoVITS as upstream trains it."""
