@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 400
 CODE = {".py", ".cpp", ".cu", ".cuh", ".h", ".proto", ".sh"}
-BINARY = {".wav", ".flac", ".ogg", ".mp3", ".safetensors", ".pth", ".ckpt", ".png", ".pb"}
+BINARY = {".wav", ".flac", ".ogg", ".mp3", ".safetensors", ".pth", ".pt", ".ckpt", ".png", ".pb"}
 #: Written in two halves, so that this file passes its own test.
 FORBIDDEN = {
     "a machine's path": re.compile(

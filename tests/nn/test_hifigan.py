@@ -132,6 +132,6 @@ def test_wrong_arguments() -> None:
         PackedGenerator(generator).piece(torch.zeros(1, 9, 12), 3, 10, torch.zeros(1, 6))
     with pytest.raises(ValueError, match="at least one batch"):
         calibrate(generator, [])
-    for wrong in ({"rates": (4,)}, {"rate_kernels": (15, 16, 4, 4)}, {"kernels": (3, 7)}, {"channels": 24}):
+    for wrong in ({"rates": (4,)}, {"rate_kernels": (15, 16, 4, 4)}, {"kernels": (3, 7)}, {"channels": 15}):
         with pytest.raises(ValueError, match=r"must|cannot"):
             GeneratorConfig(**wrong)  # type: ignore[arg-type]
