@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from voiceclone import ops
 from voiceclone.ops.mas import Alignment, mas
 
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
@@ -15,13 +16,10 @@ _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 def gaussian_score(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Log-likelihood of each frame under each token, ``[B, T_mel, T_text]`` float32, no gradient.
 
-    ``z`` ``[B, C, T_mel]``; ``mean`` and ``log_std`` ``[B, C, T_text]``. One product ``[z*z, z] @ [-s/2; m*s]`` with
-    ``s`` the precision, in float32 whatever autocast says: half precision would tie neighbouring scores.
+    ``z`` ``[B, C, T_mel]``; ``mean`` and ``log_std`` ``[B, C, T_text]``; see :func:`voiceclone.ops.gaussian_score`.
     """
-    with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
-        z = z.detach().float()
-        tokens, bias = _factors(mean, log_std)
-        return torch.baddbmm(bias, torch.cat((z.square(), z), dim=1).transpose(1, 2), tokens)
+    with torch.no_grad():
+        return ops.gaussian_score(z.transpose(1, 2), mean.transpose(1, 2), log_std.transpose(1, 2))
 
 
 def _factors(mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,6 +69,4 @@ def align(
 
 def expand(values: Tensor, alignment: Alignment) -> Tensor:
     """Token values ``[B, C, T_text]`` -> frame values ``[B, C, T_mel]``; zeros past a sample's end. Trains."""
-    index = alignment.tokens.long()
-    picked = values.gather(2, index.clamp_min(0)[:, None].expand(-1, values.shape[1], -1))
-    return picked * (index >= 0)[:, None].to(values.dtype)
+    return ops.expand(values.transpose(1, 2), alignment.tokens).transpose(1, 2)
