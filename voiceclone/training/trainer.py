@@ -7,10 +7,8 @@ one that was not.
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from voiceclone.training.checkpoint import (
@@ -30,10 +27,9 @@ from voiceclone.training.checkpoint import (
     save_checkpoint,
     write_whole,
 )
+from voiceclone.training.surroundings import progress_bar, stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch.utils.tensorboard import SummaryWriter
 
 
@@ -133,7 +129,11 @@ class Trainer:
         scores: Mapping[str, float] = {}
         from torch.utils.tensorboard import SummaryWriter
 
-        with SummaryWriter(str(self.folder / "tensorboard")) as writer, self._signals(), self._bar(console) as bar:
+        with (
+            SummaryWriter(str(self.folder / "tensorboard")) as writer,
+            stop_signals(self._end),
+            progress_bar(console) as bar,
+        ):
             row = bar.add_task(self.task.name, total=1.0, note="")
             bar.update(row, completed=self.progress)
             while self.progress < 1.0 and not self._stop:
@@ -214,24 +214,5 @@ class Trainer:
             write_whole(self.folder / "best", {"average": self.average}, {**self._state(), "step": self.step, **scores})
         return scores
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM ends the loop after its step; a second one acts as usual."""
-
-        def stop(number: int, frame: object) -> None:
-            self._stop = True
-            signal.signal(number, before[signal.Signals(number)])
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    @staticmethod
-    def _bar(console: Console) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console,
-        )  # fmt: skip
+    def _end(self) -> None:
+        self._stop = True

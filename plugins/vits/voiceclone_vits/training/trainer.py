@@ -7,16 +7,14 @@ losses of one that was not. Losses stay on the device until they are logged.
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from voiceclone.errors import ModelFilesInvalid
@@ -29,6 +27,7 @@ from voiceclone.training.checkpoint import (
     save_checkpoint,
     write_whole,
 )
+from voiceclone.training.surroundings import progress_bar, stop_signals
 from voiceclone_vits.training.average import Average
 from voiceclone_vits.training.batches import Batches, Collator, prefetch
 from voiceclone_vits.training.devices import Devices
@@ -81,7 +80,7 @@ class GanTrainer:
         scores: Mapping[str, float] = {}
         pinned = self.devices.device.type == "cuda"
         ahead = prefetch(self.collate, self.batches, self.step, self.config.threads, pinned)
-        with self._writer() as writer, self._signals(), self._bar(console, first) as bar:
+        with self._writer() as writer, stop_signals(self._end), progress_bar(console, shown=first) as bar:
             row = bar.add_task("vits", total=1.0, note="")
             bar.update(row, completed=self.progress)
             ended = self._ended()
@@ -211,25 +210,5 @@ class GanTrainer:
 
         return SummaryWriter(str(self.folder / "tensorboard"))
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM ends the loop after its step; a second one acts as usual."""
-
-        def stop(number: int, frame: object) -> None:
-            self._stop = True
-            signal.signal(number, before[signal.Signals(number)])
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    @staticmethod
-    def _bar(console: Console, shown: bool) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console,
-            disable=not shown,
-        )  # fmt: skip
+    def _end(self) -> None:
+        self._stop = True
